@@ -1,0 +1,1 @@
+#include <asyncjob/async.h> /* SPDX-License-Identifier: Apache-2.0 */

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * asyncjob/control.h: what OpenSSL's interface lacks. Every name has the prefix asyncjob_
+ * or ASYNCJOB_; none of it is needed to use <asyncjob/async.h>.
+ *
+ * Threads: each function says what it is about, the calling thread or the process.
+ *
+ * Next layer down: src/capi.cpp.
+ */
+#ifndef ASYNCJOB_CONTROL_H
+#define ASYNCJOB_CONTROL_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Reasons of failure beside OpenSSL's ASYNC_R_*: on the error queue under ERR_LIB_ASYNC
+ * when libcrypto is in the process, and in asyncjob_last_reason() always.
+ */
+#define ASYNCJOB_R_NULL_ARGUMENT 200   /* a pointer that must not be NULL is */
+#define ASYNCJOB_R_JOB_NOT_PAUSED 201  /* the handle of a job that has finished */
+#define ASYNCJOB_R_JOB_RUNNING 202     /* of a job that runs or waits for one it started */
+#define ASYNCJOB_R_FOREIGN_THREAD 203  /* of a job that another thread started */
+#define ASYNCJOB_R_NO_MEMORY 204       /* for a job, an argument copy or a wait context */
+#define ASYNCJOB_R_NO_STACK 205        /* memory or address space for a stack */
+#define ASYNCJOB_R_NO_GUARD 206        /* the kernel refused a guard (vm.max_map_count?) */
+#define ASYNCJOB_R_STACK_TOO_SMALL 207 /* the set allocator gave less than 16 KiB */
+#define ASYNCJOB_R_NOT_CAPABLE 208     /* no way to switch stacks on this platform */
+#define ASYNCJOB_R_INVALID_STATUS 209  /* not one of ASYNC_STATUS_* */
+#define ASYNCJOB_R_STACKS_IN_USE 210   /* the allocator cannot change any more */
+
+/*
+ * The reason of the calling thread's last failed call of this library, an ASYNC_R_* or
+ * ASYNCJOB_R_* code; 0 if none has failed yet. A call that succeeds leaves it as it was.
+ */
+int asyncjob_last_reason(void);
+
+/*
+ * A reason code in English: what is wrong and what to do. Never NULL; a static string. Any
+ * thread.
+ */
+const char* asyncjob_reason_string(int reason);
+
+/*
+ * Whether the calling thread's jobs share the floating-point control words (rounding mode,
+ * exception masks; MXCSR and the x87 control word on x86) with the code that resumes them,
+ * as setjmp() does, instead of each keeping its own as the ABI asks of a call. Saves some
+ * nanoseconds a switch for programs that never change them. 0 at first.
+ *
+ * share is 0 or 1. Returns the value before the call; or -1, and raises
+ * ASYNCJOB_R_NOT_CAPABLE, where this platform's switch cannot leave them alone.
+ */
+int asyncjob_share_fp_mode(int share);
+
+/*
+ * How many jobs were left behind, paused, by threads that have ended, since the process
+ * began: their stacks and what their frames hold can never be given back. More than 0 is a
+ * defect in the program. Any thread.
+ */
+size_t asyncjob_left_behind(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
