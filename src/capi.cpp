@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every function of the C interface: checks its arguments, calls the part that does the
+// work, and turns failures into reasons. Contracts: asyncjob/async.h, asyncjob/control.h.
+//
+// Threads: as those headers say. Next layer down: thread_state.hpp, wait_ctx.hpp.
+#pragma GCC visibility push(default)
+#include "asyncjob/async.h"
+#include "asyncjob/control.h"
+#pragma GCC visibility pop
+
+#include <cstdlib>
+#include <new>
+
+#include "reason.hpp"
+#include "stack.hpp"
+#include "thread_state.hpp"
+#include "wait_ctx.hpp"
+
+using asyncjob::fail;
+using asyncjob::Reason;
+using asyncjob::this_thread;
+
+namespace {
+
+// 1, or 0 with the reason raised.
+int succeed(Reason reason, const char* function) {
+    return reason == Reason::none ? 1 : fail(reason, function);
+}
+
+bool is_null(const void* pointer, const char* function) {
+    if (pointer != nullptr) [[likely]]
+        return false;
+    (void)fail(Reason::null_argument, function);
+    return true;
+}
+
+}  // namespace
+
+int ASYNC_start_job(ASYNC_JOB** job, ASYNC_WAIT_CTX* ctx, int* ret, int (*func)(void*), void* args,
+                    size_t size) {
+    if (job == nullptr || ret == nullptr || (func == nullptr && *job == nullptr)) [[unlikely]]
+        return fail(Reason::null_argument, "ASYNC_start_job");
+    return asyncjob::start_job(job, ctx, ret, func, args, size);
+}
+
+int ASYNC_pause_job(void) {
+    return asyncjob::pause_job();
+}
+
+ASYNC_JOB* ASYNC_get_current_job(void) {
+    return this_thread.current;
+}
+
+ASYNC_WAIT_CTX* ASYNC_get_wait_ctx(ASYNC_JOB* job) {
+    return job != nullptr ? job->wait : nullptr;
+}
+
+void ASYNC_block_pause(void) {
+    if (this_thread.current != nullptr)
+        ++this_thread.current->blocked;
+}
+
+void ASYNC_unblock_pause(void) {
+    if (this_thread.current != nullptr && this_thread.current->blocked > 0)
+        --this_thread.current->blocked;
+}
+
+int ASYNC_is_capable(void) {
+    return asyncjob::arch::capable ? 1 : 0;
+}
+
+int ASYNC_init_thread(size_t max_size, size_t init_size) {
+    return succeed(asyncjob::init_thread(max_size, init_size), __func__);
+}
+
+void ASYNC_cleanup_thread(void) {
+    asyncjob::cleanup_thread();
+}
+
+int ASYNC_set_mem_functions(ASYNC_stack_alloc_fn alloc_fn, ASYNC_stack_free_fn free_fn) {
+    return succeed(asyncjob::set_stack_functions(alloc_fn, free_fn), __func__);
+}
+
+void ASYNC_get_mem_functions(ASYNC_stack_alloc_fn* alloc_fn, ASYNC_stack_free_fn* free_fn) {
+    asyncjob::get_stack_functions(alloc_fn, free_fn);
+}
+
+ASYNC_WAIT_CTX* ASYNC_WAIT_CTX_new(void) {
+    void* const memory = std::malloc(sizeof(ASYNC_WAIT_CTX));
+    if (memory == nullptr) {
+        (void)fail(Reason::no_memory, __func__);
+        return nullptr;
+    }
+    return new (memory) ASYNC_WAIT_CTX;
+}
+
+void ASYNC_WAIT_CTX_free(ASYNC_WAIT_CTX* ctx) {
+    if (ctx == nullptr || !ctx->begin_end())
+        return;
+    ctx->~async_wait_ctx_st();
+    std::free(ctx);
+}
+
+int ASYNC_WAIT_CTX_set_wait_fd(ASYNC_WAIT_CTX* ctx, const void* key, OSSL_ASYNC_FD fd,
+                               void* custom_data,
+                               void (*cleanup)(ASYNC_WAIT_CTX*, const void*, OSSL_ASYNC_FD,
+                                               void*)) {
+    if (is_null(ctx, __func__))
+        return 0;
+    return ctx->add(key, fd, custom_data, cleanup) ? 1 : fail(Reason::no_memory, __func__);
+}
+
+int ASYNC_WAIT_CTX_get_fd(ASYNC_WAIT_CTX* ctx, const void* key, OSSL_ASYNC_FD* fd,
+                          void** custom_data) {
+    if (is_null(ctx, __func__))
+        return 0;
+    return ctx->find(key, fd, custom_data) ? 1 : 0;
+}
+
+int ASYNC_WAIT_CTX_get_all_fds(ASYNC_WAIT_CTX* ctx, OSSL_ASYNC_FD* fd, size_t* numfds) {
+    if (is_null(ctx, __func__) || is_null(numfds, __func__))
+        return 0;
+    ctx->list(fd, *numfds);
+    return 1;
+}
+
+int ASYNC_WAIT_CTX_get_changed_fds(ASYNC_WAIT_CTX* ctx, OSSL_ASYNC_FD* addfd, size_t* numaddfds,
+                                   OSSL_ASYNC_FD* delfd, size_t* numdelfds) {
+    if (is_null(ctx, __func__) || is_null(numaddfds, __func__) || is_null(numdelfds, __func__))
+        return 0;
+    ctx->list_changed(addfd, *numaddfds, delfd, *numdelfds);
+    return 1;
+}
+
+int ASYNC_WAIT_CTX_clear_fd(ASYNC_WAIT_CTX* ctx, const void* key) {
+    if (is_null(ctx, __func__))
+        return 0;
+    return ctx->clear(key) ? 1 : 0;
+}
+
+int ASYNC_WAIT_CTX_set_callback(ASYNC_WAIT_CTX* ctx, ASYNC_callback_fn callback,
+                                void* callback_arg) {
+    if (is_null(ctx, __func__))
+        return 0;
+    ctx->callback = callback;
+    ctx->callback_arg = callback_arg;
+    return 1;
+}
+
+int ASYNC_WAIT_CTX_get_callback(ASYNC_WAIT_CTX* ctx, ASYNC_callback_fn* callback,
+                                void** callback_arg) {
+    if (is_null(ctx, __func__) || ctx->callback == nullptr)
+        return 0;
+    if (callback != nullptr)
+        *callback = ctx->callback;
+    if (callback_arg != nullptr)
+        *callback_arg = ctx->callback_arg;
+    return 1;
+}
+
+int ASYNC_WAIT_CTX_set_status(ASYNC_WAIT_CTX* ctx, int status) {
+    if (is_null(ctx, __func__))
+        return 0;
+    if (status < ASYNC_STATUS_UNSUPPORTED || status > ASYNC_STATUS_EAGAIN)
+        return fail(Reason::invalid_status, __func__);
+    ctx->status.store(status, std::memory_order_release);
+    return 1;
+}
+
+int ASYNC_WAIT_CTX_get_status(ASYNC_WAIT_CTX* ctx) {
+    if (is_null(ctx, __func__))
+        return 0;
+    return ctx->status.load(std::memory_order_acquire);
+}
+
+int asyncjob_last_reason(void) {
+    return this_thread.last_reason;
+}
+
+const char* asyncjob_reason_string(int reason) {
+    switch (reason) {
+        case 0:
+            return "no failure";
+        case ASYNC_R_FAILED_TO_SET_POOL:
+            return "failed to set pool";
+        case ASYNC_R_FAILED_TO_SWAP_CONTEXT:
+            return "failed to swap context";
+        case ASYNC_R_INIT_FAILED:
+            return "init failed: the thread cannot be registered (PTHREAD_KEYS_MAX?)";
+        case ASYNC_R_INVALID_POOL_SIZE:
+            return "invalid pool size: init_size must not exceed max_size";
+        case ASYNCJOB_R_NULL_ARGUMENT:
+            return "a pointer that must not be NULL is NULL";
+        case ASYNCJOB_R_JOB_NOT_PAUSED:
+            return "the job of this handle has finished: set the handle to NULL to start another";
+        case ASYNCJOB_R_JOB_RUNNING:
+            return "the job of this handle is running or waits for a job that it started";
+        case ASYNCJOB_R_FOREIGN_THREAD:
+            return "the job of this handle belongs to another thread: resume it there";
+        case ASYNCJOB_R_NO_MEMORY:
+            return "out of memory for a job, its arguments or a wait context";
+        case ASYNCJOB_R_NO_STACK:
+            return "no memory or address space for a stack (ulimit -v, vm.overcommit_memory?)";
+        case ASYNCJOB_R_NO_GUARD:
+            return "no guard for a stack: raise vm.max_map_count, or use Linux 6.13 or later";
+        case ASYNCJOB_R_STACK_TOO_SMALL:
+            return "the function of ASYNC_set_mem_functions gave a stack of less than 16 KiB";
+        case ASYNCJOB_R_NOT_CAPABLE:
+            return "this platform has no way to switch stacks";
+        case ASYNCJOB_R_INVALID_STATUS:
+            return "not one of the ASYNC_STATUS values";
+        case ASYNCJOB_R_STACKS_IN_USE:
+            return "a stack has been made: set the memory functions before the first job";
+        default:
+            return "unknown reason";
+    }
+}
+
+int asyncjob_share_fp_mode(int share) {
+    if (!asyncjob::arch::can_share_fp_mode) {
+        (void)fail(Reason::not_capable, __func__);
+        return -1;
+    }
+    const int before = this_thread.share_fp_mode ? 1 : 0;
+    this_thread.share_fp_mode = share != 0;
+    return before;
+}
+
+size_t asyncjob_left_behind(void) {
+    return asyncjob::left_behind();
+}

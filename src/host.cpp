@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// libcrypto at run time. Contract: host.hpp.
+//
+// How changes of the default OSSL_LIB_CTX are seen. OpenSSL has one function to set a
+// thread's default, OSSL_LIB_CTX_set0_default(), and no way to be told of a call; asking
+// (the same function with NULL) takes some 10 ns, twice for each start and each pause. So
+// this library exports a function of that name, unversioned like its ASYNC_* names, which
+// binds before libcrypto's for the same reason as those do; it notes the change and passes
+// the call on. This relies on three things:
+//  - no code sets the default but through that name. libcrypto itself does so only in its
+//    own ASYNC_start_job(), which is not in use here;
+//  - callers bind to the process's global scope, where ours comes first (linked before
+//    libcrypto, or preloaded). Where ours does not come first (loaded with dlopen(), or
+//    next to a static libcrypto), look_around() finds that out and `lib_ctx_unseen` makes
+//    every switch ask;
+//  - nobody takes libcrypto's function out with dlsym() on libcrypto's own handle. Such a
+//    caller's change is not carried.
+#include "host.hpp"
+
+#include <dlfcn.h>
+
+#include <atomic>
+#include <cerrno>
+
+#include "asyncjob/control.h"
+
+// ERR_STRING_DATA of <openssl/err.h>.
+struct ReasonString {
+    unsigned long code;
+    const char* text;
+};
+
+// libcrypto's, where the link or the loader found them; NULL otherwise.
+extern "C" {
+__attribute__((weak)) void ERR_new();  // 3.0
+__attribute__((weak)) void ERR_set_debug(const char* file, int line, const char* function);
+__attribute__((weak)) void ERR_set_error(int lib, int reason, const char* format, ...);
+__attribute__((weak)) void ERR_put_error(int, int, int, const char* file, int line);  // 1.1
+__attribute__((weak)) int ERR_load_strings(int lib, ReasonString* strings);
+__attribute__((weak)) void* OSSL_LIB_CTX_get0_global_default();
+
+// Ours; weak, so that a static libcrypto's takes its place instead of clashing with it. The
+// second name is always ours.
+__attribute__((weak, visibility("default"))) void* OSSL_LIB_CTX_set0_default(void* ctx);
+__attribute__((alias("OSSL_LIB_CTX_set0_default"))) void* asyncjob_set_default_seen(void* ctx);
+}
+
+namespace asyncjob::host {
+
+constinit thread_local void* lib_ctx = nullptr;
+bool lib_ctx_unseen = false;
+
+namespace {
+
+constexpr int err_lib_async = 51;
+
+// libcrypto keeps the pointer and writes into the table, once.
+ReasonString reason_strings[ASYNCJOB_R_STACKS_IN_USE - ASYNCJOB_R_NULL_ARGUMENT + 2];
+
+using SetDefault = decltype(&OSSL_LIB_CTX_set0_default);
+
+struct Libcrypto {
+    decltype(&ERR_new) err_new;
+    decltype(&ERR_set_debug) err_set_debug;
+    decltype(&ERR_set_error) err_set_error;
+    decltype(&ERR_put_error) err_put_error;
+    decltype(&ERR_load_strings) err_load_strings;
+    decltype(&OSSL_LIB_CTX_get0_global_default) get0_global_default;
+    SetDefault set0_default;
+};
+
+// Filled once and then published; NULL while there is no libcrypto in the process.
+Libcrypto libcrypto;
+std::atomic<const Libcrypto*> found = nullptr;
+std::atomic_flag filling = ATOMIC_FLAG_INIT;
+
+// A libcrypto that the loader did not bind us to: it came later, or with a dlopen() of its
+// own scope, such as a python module's. Kept open for good, as we call into it.
+void* find_library() {
+    for (const char* name : {"libcrypto.so.3", "libcrypto.so.4", "libcrypto.so.1.1"}) {
+        void* const library = dlopen(name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+        if (library != nullptr)
+            return library;
+    }
+    return nullptr;
+}
+
+template <typename Function>
+void find_symbol(void* library, const char* name, Function& function) {
+    function = reinterpret_cast<Function>(dlsym(library, name));
+}
+
+// libcrypto's own OSSL_LIB_CTX_set0_default.
+SetDefault find_set_default(void* library) {
+    if (OSSL_LIB_CTX_set0_default != asyncjob_set_default_seen)
+        return OSSL_LIB_CTX_set0_default;  // the linker preferred a static one
+    for (void* const place : {RTLD_NEXT, library}) {
+        SetDefault function = nullptr;
+        find_symbol(place, "OSSL_LIB_CTX_set0_default", function);
+        if (function != nullptr && function != asyncjob_set_default_seen)
+            return function;
+    }
+    return nullptr;
+}
+
+bool fill(Libcrypto& into) {
+    if (&ERR_load_strings != nullptr) {
+        into = {&ERR_new,
+                &ERR_set_debug,
+                &ERR_set_error,
+                &ERR_put_error,
+                &ERR_load_strings,
+                &OSSL_LIB_CTX_get0_global_default,
+                find_set_default(nullptr)};
+        return true;
+    }
+    void* const library = find_library();
+    if (library == nullptr)
+        return false;
+    find_symbol(library, "ERR_new", into.err_new);
+    find_symbol(library, "ERR_set_debug", into.err_set_debug);
+    find_symbol(library, "ERR_set_error", into.err_set_error);
+    find_symbol(library, "ERR_put_error", into.err_put_error);
+    find_symbol(library, "ERR_load_strings", into.err_load_strings);
+    find_symbol(library, "OSSL_LIB_CTX_get0_global_default", into.get0_global_default);
+    into.set0_default = find_set_default(library);
+    return into.err_load_strings != nullptr;
+}
+
+void load_strings(const Libcrypto& into) {
+    for (int reason = ASYNCJOB_R_NULL_ARGUMENT; reason <= ASYNCJOB_R_STACKS_IN_USE; ++reason) {
+        reason_strings[reason - ASYNCJOB_R_NULL_ARGUMENT] = {static_cast<unsigned long>(reason),
+                                                             asyncjob_reason_string(reason)};
+    }
+    into.err_load_strings(err_lib_async, reason_strings);
+}
+
+// The libcrypto of the process, or NULL. Looks again as long as there was none.
+const Libcrypto* get() {
+    const Libcrypto* const known = found.load(std::memory_order_acquire);
+    if (known != nullptr)
+        return known;
+    if (filling.test_and_set(std::memory_order_acquire))
+        return nullptr;  // another thread looks at this moment
+    if (!fill(libcrypto)) {
+        filling.clear(std::memory_order_release);
+        return nullptr;
+    }
+    load_strings(libcrypto);
+    found.store(&libcrypto, std::memory_order_release);
+    return &libcrypto;
+}
+
+// What the rest of the process calls when it says OSSL_LIB_CTX_set0_default.
+SetDefault global_set_default() {
+    void* const global = dlopen(nullptr, RTLD_LAZY);
+    if (global == nullptr)
+        return nullptr;
+    return reinterpret_cast<SetDefault>(dlsym(global, "OSSL_LIB_CTX_set0_default"));
+}
+
+void note_lib_ctx(void* ctx) {
+    const Libcrypto* const host = get();
+    lib_ctx = host != nullptr && ctx == host->get0_global_default() ? nullptr : ctx;
+}
+
+}  // namespace
+
+void look_around() noexcept {
+    const Libcrypto* const host = get();
+    if (host != nullptr && host->set0_default != nullptr)
+        lib_ctx_unseen = global_set_default() != asyncjob_set_default_seen;
+}
+
+void raise(int reason, const char* function) noexcept {
+    const int error_number = errno;
+    const Libcrypto* const host = get();
+    if (host != nullptr) {
+        if (host->err_set_error != nullptr) {
+            host->err_new();
+            host->err_set_debug("asyncjob", 0, function);
+            host->err_set_error(err_lib_async, reason, nullptr);
+        } else if (host->err_put_error != nullptr) {
+            host->err_put_error(err_lib_async, 0, reason, function, 0);
+        }
+    }
+    errno = error_number;
+}
+
+void refresh_lib_ctx() noexcept {
+    const Libcrypto* const host = get();
+    if (host != nullptr)
+        note_lib_ctx(host->set0_default(nullptr));
+}
+
+void set_lib_ctx(void* ctx) noexcept {
+    const Libcrypto* const host = get();
+    if (host == nullptr || host->set0_default == nullptr)
+        return;
+    host->set0_default(ctx != nullptr ? ctx : host->get0_global_default());
+    lib_ctx = ctx;
+}
+
+}  // namespace asyncjob::host
+
+void* OSSL_LIB_CTX_set0_default(void* ctx) {
+    const auto* const host = asyncjob::host::get();
+    if (host == nullptr || host->set0_default == nullptr)
+        return nullptr;
+    void* const before = host->set0_default(ctx);
+    if (ctx != nullptr && before != nullptr)
+        asyncjob::host::note_lib_ctx(ctx);
+    return before;
+}

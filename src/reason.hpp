@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Why a call failed: the result type of everything inside the library that can fail. Only
+// capi.cpp and thread_state.cpp turn one into a raised error, through host.hpp.
+//
+// The numbers are the public codes of <openssl/asyncerr.h> and asyncjob/control.h.
+#pragma once
+
+#include "asyncjob/async.h"
+#include "asyncjob/control.h"
+
+namespace asyncjob {
+
+enum class [[nodiscard]] Reason : int{
+    none = 0,
+    invalid_pool_size = ASYNC_R_INVALID_POOL_SIZE,
+    init_failed = ASYNC_R_INIT_FAILED,
+    null_argument = ASYNCJOB_R_NULL_ARGUMENT,
+    job_not_paused = ASYNCJOB_R_JOB_NOT_PAUSED,
+    job_running = ASYNCJOB_R_JOB_RUNNING,
+    foreign_thread = ASYNCJOB_R_FOREIGN_THREAD,
+    no_memory = ASYNCJOB_R_NO_MEMORY,
+    no_stack = ASYNCJOB_R_NO_STACK,
+    no_guard = ASYNCJOB_R_NO_GUARD,
+    stack_too_small = ASYNCJOB_R_STACK_TOO_SMALL,
+    not_capable = ASYNCJOB_R_NOT_CAPABLE,
+    invalid_status = ASYNCJOB_R_INVALID_STATUS,
+    stacks_in_use = ASYNCJOB_R_STACKS_IN_USE,
+};
+
+}  // namespace asyncjob

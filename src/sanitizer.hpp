@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tells the tools that watch stacks of every switch: AddressSanitizer, ThreadSanitizer,
+// Valgrind. In a build without them all of it is empty, so that a switch stays a tail call.
+//
+// The order around a switch: leave() on the side that goes, the switch, arrive() on the
+// side that comes. Each side has a Side record, of which the suspended one's is in use.
+//
+// Owner: fiber.hpp. Threads: the fiber's. Next layer down: the tools' own headers.
+#pragma once
+
+#include <cstddef>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ASYNCJOB_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ASYNCJOB_ASAN 1
+#endif
+#endif
+
+#if defined(__SANITIZE_THREAD__)
+#define ASYNCJOB_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define ASYNCJOB_TSAN 1
+#endif
+#endif
+
+#if defined(ASYNCJOB_ASAN)
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if defined(ASYNCJOB_TSAN)
+#include <sanitizer/tsan_interface.h>
+#endif
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#define ASYNCJOB_VALGRIND 1
+#endif
+
+namespace asyncjob::sanitizer {
+
+#if defined(ASYNCJOB_ASAN) || defined(ASYNCJOB_TSAN)
+inline constexpr bool watched = true;
+#else
+inline constexpr bool watched = false;  // leave() and arrive() do nothing
+#endif
+
+// What the tools know of a fiber: its stack, and the side that is suspended.
+struct Fiber {
+#if defined(ASYNCJOB_ASAN)
+    const void* own_low = nullptr;  // the fiber's stack
+    std::size_t own_size = 0;
+    const void* other_low = nullptr;  // its resumer's stack, learnt on arrival
+    std::size_t other_size = 0;
+    void* own_fake = nullptr;  // fake stacks, while suspended
+    void* other_fake = nullptr;
+#endif
+#if defined(ASYNCJOB_TSAN)
+    void* own = nullptr;
+    void* other = nullptr;
+#endif
+#if defined(ASYNCJOB_VALGRIND)
+    unsigned valgrind_id = 0;
+#endif
+};
+
+// A stack was made for the fiber, or is about to be given back.
+inline void made([[maybe_unused]] Fiber& fiber, [[maybe_unused]] std::byte* low,
+                 [[maybe_unused]] std::byte* high) {
+#if defined(ASYNCJOB_ASAN)
+    fiber.own_low = low;
+    fiber.own_size = static_cast<std::size_t>(high - low);
+#endif
+#if defined(ASYNCJOB_TSAN)
+    fiber.own = __tsan_create_fiber(0);
+#endif
+#if defined(ASYNCJOB_VALGRIND)
+    fiber.valgrind_id = VALGRIND_STACK_REGISTER(low, high - 1);
+#endif
+}
+
+inline void gone([[maybe_unused]] Fiber& fiber) {
+#if defined(ASYNCJOB_ASAN)
+    // Frames that ended in a jump leave their redzones poisoned; the memory is reused.
+    __asan_unpoison_memory_region(fiber.own_low, fiber.own_size);
+#endif
+#if defined(ASYNCJOB_TSAN)
+    __tsan_destroy_fiber(fiber.own);
+#endif
+#if defined(ASYNCJOB_VALGRIND)
+    VALGRIND_STACK_DEREGISTER(fiber.valgrind_id);
+#endif
+}
+
+// The starter or resumer goes to the fiber.
+inline void leave_to_fiber([[maybe_unused]] Fiber& fiber) {
+#if defined(ASYNCJOB_ASAN)
+    __sanitizer_start_switch_fiber(&fiber.other_fake, fiber.own_low, fiber.own_size);
+#endif
+#if defined(ASYNCJOB_TSAN)
+    fiber.other = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(fiber.own, 0);
+#endif
+}
+
+// First thing on the fiber's stack, after a start (`first`) or a resume.
+inline void arrive_in_fiber([[maybe_unused]] Fiber& fiber, [[maybe_unused]] bool first) {
+#if defined(ASYNCJOB_ASAN)
+    __sanitizer_finish_switch_fiber(first ? nullptr : fiber.own_fake, &fiber.other_low,
+                                    &fiber.other_size);
+#endif
+}
+
+// The fiber pauses, or ends (`last`).
+inline void leave_fiber([[maybe_unused]] Fiber& fiber, [[maybe_unused]] bool last) {
+#if defined(ASYNCJOB_ASAN)
+    __sanitizer_start_switch_fiber(last ? nullptr : &fiber.own_fake, fiber.other_low,
+                                   fiber.other_size);
+#endif
+#if defined(ASYNCJOB_TSAN)
+    __tsan_switch_to_fiber(fiber.other, 0);
+#endif
+}
+
+// First thing on the resumer's stack after a pause or the end.
+inline void arrive_outside([[maybe_unused]] Fiber& fiber) {
+#if defined(ASYNCJOB_ASAN)
+    __sanitizer_finish_switch_fiber(fiber.other_fake, nullptr, nullptr);
+#endif
+}
+
+}  // namespace asyncjob::sanitizer
