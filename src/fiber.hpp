@@ -15,19 +15,13 @@
 #include <utility>
 
 #include "arch/context.hpp"
+#include "arch/exception_globals.hpp"
 #include "sanitizer.hpp"
 #include "stack.hpp"
 
 namespace asyncjob {
 
-// __cxa_eh_globals of the Itanium C++ ABI: what is being handled, how much is in flight.
-struct ExceptionGlobals {
-    void* caught;
-    unsigned uncaught;
-#if defined(__ARM_EABI_UNWINDER__)
-    void* propagating;
-#endif
-};
+using arch::ExceptionGlobals;
 
 // Where a thread has the state that a switch carries.
 struct CarriedPlaces {

@@ -75,6 +75,7 @@ arch::Outcome run(void* arg) noexcept {
     self.current = job.outer;
     *job.result = value;
     *job.handle = nullptr;
+    job.wait = nullptr;
     exchange_lib_ctx(job);
     if (job.heap_args != nullptr) [[unlikely]]
         job.free_args();
