@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sourced by ./run, ./test and .ci/run: installs the Debian packages that are missing, and
+# configures and builds a preset. Needs root only where something is missing.
+
+packages=(
+    build-essential g++ cmake ninja-build ccache pkg-config # build
+    libssl-dev openssl libcli11-dev                         # examples, tests
+    libgtest-dev python3 valgrind                           # tests
+    libbenchmark-dev libboost-context-dev                   # bench
+)
+ci_packages=(clang clang-format clang-tidy git)
+
+# install_missing PACKAGE...
+install_missing() {
+    local missing=() package
+    for package in "$@"; do
+        dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
+            missing+=("$package")
+    done
+    [ ${#missing[@]} -eq 0 ] && return
+    echo "Installing: ${missing[*]}"
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "These Debian packages are missing; run as root, or: sudo apt-get install ${missing[*]}" >&2
+        return 1
+    fi
+    local log
+    log=$(mktemp)
+    if ! { apt-get update && DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y --no-install-recommends "${missing[@]}"; } </dev/null >"$log" 2>&1; then
+        cat "$log" >&2
+        return 1
+    fi
+    rm -f "$log"
+}
+
+# build_preset PRESET [cmake options...]
+build_preset() {
+    local preset=$1
+    shift
+    cmake --preset "$preset" "$@" >/dev/null
+    cmake --build --preset "$preset"
+}
