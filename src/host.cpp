@@ -21,6 +21,8 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
+#include <new>
 
 #include "asyncjob/control.h"
 
@@ -69,10 +71,8 @@ struct Libcrypto {
     SetDefault set0_default;
 };
 
-// Filled once and then published; NULL while there is no libcrypto in the process.
-Libcrypto libcrypto;
+// NULL while there is no libcrypto in the process; never freed, as it never changes.
 std::atomic<const Libcrypto*> found = nullptr;
-std::atomic_flag filling = ATOMIC_FLAG_INIT;
 
 // A libcrypto that the loader did not bind us to: it came later, or with a dlopen() of its
 // own scope, such as a python module's. Kept open for good, as we call into it.
@@ -135,20 +135,26 @@ void load_strings(const Libcrypto& into) {
     into.err_load_strings(err_lib_async, reason_strings);
 }
 
-// The libcrypto of the process, or NULL. Looks again as long as there was none.
+// The libcrypto of the process, or NULL. Looks again as long as there was none. Without a
+// lock, which a fork might leave held in the child: of threads that find it at the same
+// time one publishes what it found.
 const Libcrypto* get() {
-    const Libcrypto* const known = found.load(std::memory_order_acquire);
+    const Libcrypto* known = found.load(std::memory_order_acquire);
     if (known != nullptr)
         return known;
-    if (filling.test_and_set(std::memory_order_acquire))
-        return nullptr;  // another thread looks at this moment
-    if (!fill(libcrypto)) {
-        filling.clear(std::memory_order_release);
+    Libcrypto filled{};
+    if (!fill(filled))
         return nullptr;
+    void* const memory = std::malloc(sizeof(Libcrypto));
+    if (memory == nullptr)
+        return nullptr;
+    const auto* const mine = new (memory) Libcrypto(filled);
+    if (!found.compare_exchange_strong(known, mine, std::memory_order_acq_rel)) {
+        std::free(memory);
+        return known;
     }
-    load_strings(libcrypto);
-    found.store(&libcrypto, std::memory_order_release);
-    return &libcrypto;
+    load_strings(*mine);
+    return mine;
 }
 
 // What the rest of the process calls when it says OSSL_LIB_CTX_set0_default.
