@@ -2,9 +2,9 @@
 // Finding the thread's state that a switch carries. Contract: fiber.hpp.
 #include "fiber.hpp"
 
-#include <dlfcn.h>
-
 #include <cerrno>
+
+#include "os/loader.hpp"
 
 // Of the C++ runtime, if the program has one; ours needs none. libstdc++ and libc++abi give
 // each thread one block and return the same address every time.
@@ -21,13 +21,12 @@ GetGlobals find_runtime() {
     if (&__cxa_get_globals != nullptr)
         return __cxa_get_globals;
     for (const char* name : {"libstdc++.so.6", "libc++abi.so.1"}) {
-        void* const library = dlopen(name, RTLD_LAZY | RTLD_NOLOAD);
+        void* const library = os::loaded_library(name);
         if (library == nullptr)
             continue;
-        void* const found = dlsym(library, "__cxa_get_globals");
+        void* const found = os::find_symbol(library, "__cxa_get_globals");
         if (found != nullptr)
-            return reinterpret_cast<GetGlobals>(found);  // stays open: we keep the address
-        dlclose(library);
+            return reinterpret_cast<GetGlobals>(found);
     }
     return nullptr;
 }

@@ -17,14 +17,15 @@
 //    caller's change is not carried.
 #include "host.hpp"
 
-#include <dlfcn.h>
-
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
+#include <iterator>
 #include <new>
 
+#include "asyncjob/async.h"
 #include "asyncjob/control.h"
+#include "os/loader.hpp"
 
 // ERR_STRING_DATA of <openssl/err.h>.
 struct ReasonString {
@@ -56,8 +57,20 @@ namespace {
 
 constexpr int err_lib_async = 51;
 
-// libcrypto keeps the pointer and writes into the table, once.
-ReasonString reason_strings[ASYNCJOB_R_STACKS_IN_USE - ASYNCJOB_R_NULL_ARGUMENT + 2];
+// OpenSSL's own, which it loads only when it is asked to, and ours.
+constexpr int reasons[] = {
+    ASYNC_R_FAILED_TO_SET_POOL, ASYNC_R_FAILED_TO_SWAP_CONTEXT,
+    ASYNC_R_INVALID_POOL_SIZE,  ASYNC_R_INIT_FAILED,
+    ASYNCJOB_R_NULL_ARGUMENT,   ASYNCJOB_R_JOB_NOT_PAUSED,
+    ASYNCJOB_R_JOB_RUNNING,     ASYNCJOB_R_FOREIGN_THREAD,
+    ASYNCJOB_R_NO_MEMORY,       ASYNCJOB_R_NO_STACK,
+    ASYNCJOB_R_NO_GUARD,        ASYNCJOB_R_STACK_TOO_SMALL,
+    ASYNCJOB_R_NOT_CAPABLE,     ASYNCJOB_R_INVALID_STATUS,
+    ASYNCJOB_R_STACKS_IN_USE,
+};
+
+// libcrypto keeps the pointer and writes into the table, once; the last entry is its end.
+ReasonString reason_strings[std::size(reasons) + 1];
 
 using SetDefault = decltype(&OSSL_LIB_CTX_set0_default);
 
@@ -78,7 +91,7 @@ std::atomic<const Libcrypto*> found = nullptr;
 // own scope, such as a python module's. Kept open for good, as we call into it.
 void* find_library() {
     for (const char* name : {"libcrypto.so.3", "libcrypto.so.4", "libcrypto.so.1.1"}) {
-        void* const library = dlopen(name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+        void* const library = os::loaded_library(name);
         if (library != nullptr)
             return library;
     }
@@ -87,16 +100,17 @@ void* find_library() {
 
 template <typename Function>
 void find_symbol(void* library, const char* name, Function& function) {
-    function = reinterpret_cast<Function>(dlsym(library, name));
+    function = reinterpret_cast<Function>(os::find_symbol(library, name));
 }
 
 // libcrypto's own OSSL_LIB_CTX_set0_default.
 SetDefault find_set_default(void* library) {
     if (OSSL_LIB_CTX_set0_default != asyncjob_set_default_seen)
         return OSSL_LIB_CTX_set0_default;  // the linker preferred a static one
-    for (void* const place : {RTLD_NEXT, library}) {
-        SetDefault function = nullptr;
-        find_symbol(place, "OSSL_LIB_CTX_set0_default", function);
+    constexpr const char* name = "OSSL_LIB_CTX_set0_default";
+    for (void* const found : {os::find_next_symbol(name),
+                              library != nullptr ? os::find_symbol(library, name) : nullptr}) {
+        auto* const function = reinterpret_cast<SetDefault>(found);
         if (function != nullptr && function != asyncjob_set_default_seen)
             return function;
     }
@@ -128,10 +142,9 @@ bool fill(Libcrypto& into) {
 }
 
 void load_strings(const Libcrypto& into) {
-    for (int reason = ASYNCJOB_R_NULL_ARGUMENT; reason <= ASYNCJOB_R_STACKS_IN_USE; ++reason) {
-        reason_strings[reason - ASYNCJOB_R_NULL_ARGUMENT] = {static_cast<unsigned long>(reason),
-                                                             asyncjob_reason_string(reason)};
-    }
+    ReasonString* next = reason_strings;
+    for (const int reason : reasons)
+        *next++ = {static_cast<unsigned long>(reason), asyncjob_reason_string(reason)};
     into.err_load_strings(err_lib_async, reason_strings);
 }
 
@@ -159,10 +172,11 @@ const Libcrypto* get() {
 
 // What the rest of the process calls when it says OSSL_LIB_CTX_set0_default.
 SetDefault global_set_default() {
-    void* const global = dlopen(nullptr, RTLD_LAZY);
-    if (global == nullptr)
-        return nullptr;
-    return reinterpret_cast<SetDefault>(dlsym(global, "OSSL_LIB_CTX_set0_default"));
+    SetDefault function = nullptr;
+    void* const global = os::loaded_library(nullptr);
+    if (global != nullptr)
+        find_symbol(global, "OSSL_LIB_CTX_set0_default", function);
+    return function;
 }
 
 void note_lib_ctx(void* ctx) {

@@ -11,7 +11,7 @@
 namespace {
 
 // Copies up to this size go to the top of the job's stack, next to its first frame.
-constexpr std::size_t largest_stack_args = 1024;
+constexpr std::size_t largest_stack_args = 4096;
 
 // Fits any type, vectors included.
 constexpr std::size_t args_alignment = 64;
@@ -45,17 +45,16 @@ namespace asyncjob {
 
 namespace {
 
-constexpr std::size_t chunk_size = std::size_t{16} * 1024;
-
 // Headers of threads that have ended. Taken as a whole, so there is no ABA.
 std::atomic<Job*> left_over = nullptr;
 
-Job* make_chunk() {
-    std::byte* const chunk = os::map(chunk_size);
+// A list of new headers, NULL when out of memory.
+Job* make_chunk(std::size_t size) {
+    std::byte* const chunk = os::map(size);
     if (chunk == nullptr)
         return nullptr;
     Job* list = nullptr;
-    for (std::size_t at = chunk_size / sizeof(Job); at > 0; --at) {
+    for (std::size_t at = size / sizeof(Job); at > 0; --at) {
         Job* const job = new (chunk + (at - 1) * sizeof(Job)) Job{};
         job->next = list;
         list = job;
@@ -65,27 +64,31 @@ Job* make_chunk() {
 
 }  // namespace
 
-Job* take_header(Job*& spare) noexcept {
-    if (spare == nullptr)
-        spare = left_over.exchange(nullptr, std::memory_order_acquire);
-    if (spare == nullptr)
-        spare = make_chunk();
-    Job* const job = spare;
+Job* HeaderSource::take() noexcept {
+    if (spare_ == nullptr)
+        spare_ = left_over.exchange(nullptr, std::memory_order_acquire);
+    if (spare_ == nullptr) {
+        spare_ = make_chunk(next_chunk_);
+        if (spare_ != nullptr && next_chunk_ < largest_chunk)
+            next_chunk_ *= 2;
+    }
+    Job* const job = spare_;
     if (job != nullptr)
-        spare = job->next;
+        spare_ = job->next;
     return job;
 }
 
-void give_headers(Job* spare) noexcept {
-    if (spare == nullptr)
+void HeaderSource::leave() noexcept {
+    if (spare_ == nullptr)
         return;
-    Job* last = spare;
+    Job* last = spare_;
     while (last->next != nullptr)
         last = last->next;
     last->next = left_over.load(std::memory_order_relaxed);
-    while (!left_over.compare_exchange_weak(last->next, spare, std::memory_order_release,
+    while (!left_over.compare_exchange_weak(last->next, spare_, std::memory_order_release,
                                             std::memory_order_relaxed)) {
     }
+    spare_ = nullptr;
 }
 
 }  // namespace asyncjob

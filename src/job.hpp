@@ -62,10 +62,27 @@ struct async_job_st {
 
 namespace asyncjob {
 
-// Takes an unused header, from `spare` if it has one. NULL when out of memory.
-[[nodiscard]] Job* take_header(Job*& spare) noexcept;
+// A thread's unused headers.
+class HeaderSource {
+  public:
+    // NULL when out of memory.
+    [[nodiscard]] Job* take() noexcept;
 
-// Gives a thread's spare headers to those that come after it.
-void give_headers(Job* spare) noexcept;
+    void give(Job* job) noexcept {
+        job->next = spare_;
+        spare_ = job;
+    }
+
+    // Gives all to the threads that come after this one.
+    void leave() noexcept;
+
+  private:
+    // Chunks double, so that many jobs do not take many mappings.
+    static constexpr std::size_t first_chunk = std::size_t{16} * 1024;
+    static constexpr std::size_t largest_chunk = std::size_t{1024} * 1024;
+
+    Job* spare_ = nullptr;
+    std::size_t next_chunk_ = first_chunk;
+};
 
 }  // namespace asyncjob

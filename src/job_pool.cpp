@@ -14,13 +14,12 @@ constexpr std::size_t most_jobs = (std::numeric_limits<std::size_t>::max() >> 17
 }  // namespace
 
 Reason JobPool::make(std::uint64_t owner) noexcept {
-    Job* const job = take_header(spare_headers_);
+    Job* const job = headers_.take();
     if (job == nullptr)
         return Reason::no_memory;
     const Reason reason = stacks_.take(job->fiber.stack);
     if (reason != Reason::none) {
-        job->next = spare_headers_;
-        spare_headers_ = job;
+        headers_.give(job);
         return reason;
     }
     sanitizer::made(job->fiber.watched, job->fiber.stack.low, job->fiber.stack.high);
@@ -37,8 +36,7 @@ void JobPool::destroy(Job* job) noexcept {
     job->become(JobState::unused);
     sanitizer::gone(job->fiber.watched);
     stacks_.give(job->fiber.stack);
-    job->next = spare_headers_;
-    spare_headers_ = job;
+    headers_.give(job);
     --total_;
     update_keeps();
 }
@@ -93,7 +91,7 @@ void JobPool::close() noexcept {
 std::size_t JobPool::abandon() noexcept {
     close();
     const std::size_t left = total_;
-    give_headers(spare_headers_);
+    headers_.leave();
     stacks_.forget();
     *this = JobPool{};
     return left;

@@ -61,7 +61,7 @@ class JobPool {
     bool open_ = false;
     std::size_t total_ = 0;
     std::size_t max_ = 0;  // 0: no limit
-    Job* spare_headers_ = nullptr;
+    HeaderSource headers_;
     StackSource stacks_;
 };
 

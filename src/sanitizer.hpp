@@ -32,6 +32,9 @@
 #endif
 #if defined(ASYNCJOB_TSAN)
 #include <sanitizer/tsan_interface.h>
+// Of the runtime, without a header: what an instrumented function calls at its ends.
+extern "C" void __tsan_func_entry(void* caller);
+extern "C" void __tsan_func_exit();
 #endif
 #if __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>
@@ -119,7 +122,13 @@ inline void leave_fiber([[maybe_unused]] Fiber& fiber, [[maybe_unused]] bool las
                                    fiber.other_size);
 #endif
 #if defined(ASYNCJOB_TSAN)
+    // The function that ends a fiber still returns, which would take a frame off the other
+    // side's record: count it as having returned, and entered there.
+    if (last)
+        __tsan_func_exit();
     __tsan_switch_to_fiber(fiber.other, 0);
+    if (last)
+        __tsan_func_entry(nullptr);
 #endif
 }
 

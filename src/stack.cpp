@@ -2,14 +2,13 @@
 // Stacks. Contract and invariants: stack.hpp.
 #include "stack.hpp"
 
-#include <pthread.h>
-
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <limits>
 #include <new>
 
+#include "os/fork_lock.hpp"
 #include "os/memory.hpp"
 
 namespace asyncjob {
@@ -54,29 +53,20 @@ void unlink(Slab*& head, Slab* slab) {
 }
 
 // The user's memory functions: both NULL, or both set. Frozen by the first stack (S17).
-pthread_mutex_t functions_lock = PTHREAD_MUTEX_INITIALIZER;
+os::ForkLock functions_lock;
 ASYNC_stack_alloc_fn set_allocate = nullptr;
 ASYNC_stack_free_fn set_release = nullptr;
 std::atomic<bool> frozen = false;
 
-// A fork while another thread holds the lock must not leave it locked in the child.
-void lock_functions() {
-    pthread_mutex_lock(&functions_lock);
-}
-void unlock_functions() {
-    pthread_mutex_unlock(&functions_lock);
-}
-
-__attribute__((constructor)) void follow_forks() {
-    (void)pthread_atfork(lock_functions, unlock_functions, unlock_functions);
+__attribute__((constructor)) void start() {
+    os::follow_forks<functions_lock>();
 }
 
 void freeze_functions() {
     if (frozen.load(std::memory_order_acquire)) [[likely]]
         return;
-    lock_functions();
+    const os::ForkLock::Guard guard(functions_lock);
     frozen.store(true, std::memory_order_release);
-    unlock_functions();
 }
 
 // The library's own functions, for a user's that wrap them: a mapping for each stack, with
@@ -176,8 +166,10 @@ Reason StackSource::take(Stack& stack) noexcept {
         ++slab.cut;
     }
     ++slab.in_use;
-    if (!slab.has_room())
+    if (!slab.has_room()) {
         unlink(open_, &slab);
+        link(full_, &slab);
+    }
 
     std::byte* const slot = slot_of(slab, index);
     stack.low = slot + os::page_size();
@@ -194,40 +186,38 @@ void StackSource::give(const Stack& stack) noexcept {
     Slab& slab = *stack.slab;
     const bool had_room = slab.has_room();
     if (--slab.in_use == 0) {
-        if (had_room)
-            unlink(open_, &slab);
+        unlink(had_room ? open_ : full_, &slab);
         os::unmap(slab.base, slab.count * stack_size);
         std::free(&slab);
         return;
     }
     const auto offset = static_cast<std::size_t>(stack.low - slab.base);
     slab.free_indices()[slab.given_back++] = static_cast<std::uint32_t>(offset / stack_size);
-    if (!had_room)
+    if (!had_room) {
+        unlink(full_, &slab);
         link(open_, &slab);
+    }
     os::discard(stack.low, static_cast<std::size_t>(stack.high - stack.low));
 }
 
 Reason set_stack_functions(ASYNC_stack_alloc_fn allocate, ASYNC_stack_free_fn release) noexcept {
     if ((allocate == nullptr) != (release == nullptr))
         return Reason::null_argument;
-    lock_functions();
-    const bool settable = !frozen.load(std::memory_order_relaxed);
-    if (settable) {
-        set_allocate = allocate;
-        set_release = release;
-    }
-    unlock_functions();
-    return settable ? Reason::none : Reason::stacks_in_use;
+    const os::ForkLock::Guard guard(functions_lock);
+    if (frozen.load(std::memory_order_relaxed))
+        return Reason::stacks_in_use;
+    set_allocate = allocate;
+    set_release = release;
+    return Reason::none;
 }
 
 void get_stack_functions(ASYNC_stack_alloc_fn* allocate, ASYNC_stack_free_fn* release) noexcept {
-    lock_functions();
+    const os::ForkLock::Guard guard(functions_lock);
     const bool own = set_allocate == nullptr;
     if (allocate != nullptr)
         *allocate = own ? own_allocate : set_allocate;
     if (release != nullptr)
         *release = own ? own_release : set_release;
-    unlock_functions();
 }
 
 }  // namespace asyncjob

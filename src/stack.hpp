@@ -6,8 +6,8 @@
 // above become resident as they are touched. Tops are coloured: staggered by cache lines,
 // so that the first frames of many parked jobs do not compete for the same cache sets.
 //
-// Invariants: a slab is in its source's list exactly while it has a stack to give; a slab
-// without a stack in use is unmapped.
+// Invariants: a slab is in its source's list `open_` while it has a stack to give, in `full_`
+// otherwise; a slab without a stack in use is unmapped.
 //
 // Owner: job_pool.hpp, one source per thread. Threads: a source belongs to its thread; the
 // memory functions are the process's. Next layer down: os/memory.hpp.
@@ -42,12 +42,13 @@ class StackSource {
     void give(const Stack& stack) noexcept;
 
     // For a thread that ends: forgets slabs that have stacks in use for ever.
-    void forget() noexcept { open_ = nullptr; }
+    void forget() noexcept { *this = StackSource{}; }
 
   private:
     Reason add_slab() noexcept;
 
-    Slab* open_ = nullptr;  // slabs with a stack to give
+    Slab* open_ = nullptr;
+    Slab* full_ = nullptr;
     std::size_t next_count_ = first_slab;
 
     static constexpr std::size_t first_slab = 8;       // 1 MiB of address space

@@ -20,9 +20,8 @@ std::atomic<std::size_t> abandoned = 0;
 
 // The key's destructor is how a thread's end is seen: it needs no C++ runtime, and runs
 // after the destructors of thread_local objects, which may still use jobs.
-pthread_key_t exit_key;
-bool have_exit_key = false;
-pthread_once_t exit_key_once = PTHREAD_ONCE_INIT;
+constexpr long no_key = -1;
+std::atomic<long> exit_key = no_key;
 
 void thread_ends(void* /*state*/) {
     ThreadState& self = this_thread;
@@ -30,8 +29,18 @@ void thread_ends(void* /*state*/) {
     self = ThreadState{};
 }
 
-void make_exit_key() {
-    have_exit_key = pthread_key_create(&exit_key, thread_ends) == 0;
+// Makes the key, or tries again if there was none to be had. Of threads that make one at
+// the same time one keeps it.
+bool have_exit_key() {
+    long known = exit_key.load(std::memory_order_acquire);
+    if (known != no_key)
+        return true;
+    pthread_key_t key{};
+    if (pthread_key_create(&key, thread_ends) != 0)
+        return false;
+    if (!exit_key.compare_exchange_strong(known, static_cast<long>(key)))
+        pthread_key_delete(key);
+    return true;
 }
 
 // Finds what may have come into the process with a dlopen(): libcrypto, a C++ runtime.
@@ -46,8 +55,8 @@ Reason enter(ThreadState& self) {
         return Reason::none;
     if (!arch::capable)
         return Reason::not_capable;
-    pthread_once(&exit_key_once, make_exit_key);
-    if (!have_exit_key || pthread_setspecific(exit_key, &self) != 0)
+    if (!have_exit_key() ||
+        pthread_setspecific(static_cast<pthread_key_t>(exit_key.load()), &self) != 0)
         return Reason::init_failed;
     self.id = last_id.fetch_add(1, std::memory_order_relaxed) + 1;
     look_around(self);

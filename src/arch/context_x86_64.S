@@ -67,16 +67,37 @@ name:                                                                         \
 
         .text
 
+/*
+ * Jumps to `other` if the control words in ecx and r8w are not those of the frame at rsp.
+ * MXCSR's low six bits are status, which a call may change; a load of the word because of
+ * them alone would cost more than the whole switch.
+ */
+#define MXCSR_CONTROL 0xffc0
+#define JUMP_IF_OTHER_MODE(other)                                             \
+        xorl    ASYNCJOB_FRAME_MXCSR(%rsp), %ecx;                             \
+        testl   $MXCSR_CONTROL, %ecx;                                         \
+        jnz     other;                                                        \
+        cmpw    ASYNCJOB_FRAME_X87CW(%rsp), %r8w;                             \
+        jne     other
+
 /* int asyncjob_context_switch(Slot* slot [rdi], int value [esi]) */
 ENTER(asyncjob_context_switch)
         SAVE
         movq    (%rdi), %rdx
+        movl    ASYNCJOB_FRAME_MXCSR(%rsp), %ecx
+        movzwl  ASYNCJOB_FRAME_X87CW(%rsp), %r8d
         movq    %rsp, (%rdi)
         movl    %esi, %eax
         movq    %rdx, %rsp
+        JUMP_IF_OTHER_MODE(.Lother_mode)
+.Lsame_mode:
+        .cfi_remember_state
+        RESTORE_AND_JUMP
+        .cfi_restore_state
+.Lother_mode:
         ldmxcsr ASYNCJOB_FRAME_MXCSR(%rsp)
         fldcw   ASYNCJOB_FRAME_X87CW(%rsp)
-        RESTORE_AND_JUMP
+        jmp     .Lsame_mode
 LEAVE(asyncjob_context_switch)
 
 /* int asyncjob_context_switch_shared(Slot* slot [rdi], int value [esi]) */
@@ -116,17 +137,14 @@ ENTER(asyncjob_context_start)
         jc      .Lleave
         /*
          * The entry may have paused, or changed the control words: give the other side its
-         * own. Equal words, nearly always, are not loaded: that costs more than to look.
+         * own.
          */
 .Lcompare:
         stmxcsr -8(%rsp)
         fnstcw  -4(%rsp)
         movl    -8(%rsp), %ecx
-        cmpl    ASYNCJOB_FRAME_MXCSR(%rsp), %ecx
-        jne     .Lload
-        movzwl  -4(%rsp), %ecx
-        cmpw    ASYNCJOB_FRAME_X87CW(%rsp), %cx
-        jne     .Lload
+        movzwl  -4(%rsp), %r8d
+        JUMP_IF_OTHER_MODE(.Lload)
 .Lleave:
         movq    ASYNCJOB_FRAME_R15(%rsp), %r15
         movq    ASYNCJOB_FRAME_R14(%rsp), %r14
