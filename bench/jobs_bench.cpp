@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+// Times the operations of the job interface, for this library and for stock libcrypto, with
+// Google Benchmark. Names are operation/implementation; compare.py makes one table of them.
+//
+// No function lies between a benchmark's loop or a job's function and the library, so that
+// the figures hold no returns but the library's own.
+//
+// Next layer down: api.hpp.
+#include <asyncjob/control.h>
+#include <benchmark/benchmark.h>
+
+#include <array>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "api.hpp"
+#include "boost_bench.hpp"
+#include "fp_flags.hpp"
+#include "sweep.hpp"
+
+namespace {
+
+using benchmark::State;
+
+// The library broke its promise; the time means nothing.
+void wrong_result(State& state) {
+    state.SkipWithError("ASYNC_start_job() gave another result than expected");
+}
+
+// Whether jobs that pause for ever should come to their end.
+bool stop = false;
+
+// Every job has a wait context, as libcrypto cannot pause without one.
+template <const Api& api>
+ASYNC_WAIT_CTX* wait_ctx() {
+    static ASYNC_WAIT_CTX* const ctx = api.wait_ctx_new();
+    return ctx;
+}
+
+int finish_at_once(void* /*args*/) {
+    return 0;
+}
+
+template <const Api& api>
+int pause_until_stop(void* /*args*/) {
+    while (!stop)
+        api.pause_job();
+    return 0;
+}
+
+template <const Api& api>
+int pause_once(void* /*args*/) {
+    api.pause_job();
+    return 0;
+}
+
+// When the starter of the job calculates for the first time.
+enum class Calculates { before_start, after_start };
+
+// Round trips of one job, by the caller of this function: the thread, or another job.
+template <const Api& api, Calculates calculates = Calculates::before_start>
+void pause_resume(State& state) {
+    clear_fp_flags();
+    if (calculates == Calculates::before_start)
+        raise_inexact();
+    ASYNC_WAIT_CTX* const wait = wait_ctx<api>();
+    ASYNC_JOB* job = nullptr;
+    int result = 0;
+    stop = false;
+    if (api.start_job(&job, wait, &result, pause_until_stop<api>, nullptr, 0) != ASYNC_PAUSE)
+        return wrong_result(state);
+    raise_inexact();
+    for (auto _ : state) {
+        if (api.start_job(&job, wait, &result, nullptr, nullptr, 0) != ASYNC_PAUSE)
+            return wrong_result(state);
+    }
+    stop = true;
+    if (api.start_job(&job, wait, &result, nullptr, nullptr, 0) != ASYNC_FINISH)
+        wrong_result(state);
+}
+
+template <const Api& api, std::size_t args_size>
+void start_finish(State& state) {
+    std::array<char, args_size + 1> args{};
+    void* const passed = args_size != 0 ? args.data() : nullptr;
+    ASYNC_WAIT_CTX* const wait = wait_ctx<api>();
+    ASYNC_JOB* job = nullptr;
+    int result = 0;
+    for (auto _ : state) {
+        if (api.start_job(&job, wait, &result, finish_at_once, passed, args_size) != ASYNC_FINISH)
+            return wrong_result(state);
+    }
+}
+
+template <const Api& api>
+void whole_life(State& state) {
+    ASYNC_WAIT_CTX* const wait = wait_ctx<api>();
+    ASYNC_JOB* job = nullptr;
+    int result = 0;
+    for (auto _ : state) {
+        if (api.start_job(&job, wait, &result, pause_once<api>, nullptr, 0) != ASYNC_PAUSE ||
+            api.start_job(&job, wait, &result, nullptr, nullptr, 0) != ASYNC_FINISH)
+            return wrong_result(state);
+    }
+}
+
+template <const Api& api>
+void current_job(State& state) {
+    for (auto _ : state)
+        benchmark::DoNotOptimize(api.get_current_job());
+}
+
+// Runs a benchmark inside a job.
+template <const Api& api, void (*measure)(State&)>
+void inside_job(State& state) {
+    State* args = &state;
+    ASYNC_WAIT_CTX* const wait = wait_ctx<api>();
+    ASYNC_JOB* job = nullptr;
+    int result = 0;
+    const auto function = [](void* copy) {
+        measure(**static_cast<State**>(copy));
+        return 0;
+    };
+    if (api.start_job(&job, wait, &result, function, &args, sizeof(args)) != ASYNC_FINISH)
+        wrong_result(state);
+}
+
+template <void (*measure)(State&)>
+void sharing_fp_mode(State& state) {
+    const int before = asyncjob_share_fp_mode(1);
+    measure(state);
+    asyncjob_share_fp_mode(before);
+}
+
+// The first `count` of one crowd of jobs that pause for ever. They are never finished.
+template <const Api& api>
+const std::vector<ASYNC_JOB*>& crowd(std::size_t count) {
+    static std::vector<ASYNC_JOB*> jobs;
+    ASYNC_WAIT_CTX* const wait = wait_ctx<api>();
+    raise_inexact();
+    while (jobs.size() < count) {
+        ASYNC_JOB* job = nullptr;
+        int result = 0;
+        stop = false;
+        if (api.start_job(&job, wait, &result, pause_until_stop<api>, nullptr, 0) != ASYNC_PAUSE)
+            break;
+        jobs.push_back(job);
+    }
+    return jobs;
+}
+
+template <const Api& api>
+void sweep(State& state, std::size_t count, Order order) {
+    stop = false;
+    const auto& jobs = crowd<api>(count);
+    if (jobs.size() < count)
+        return wrong_result(state);
+    Sweep<ASYNC_JOB*>& sweep = Sweep<ASYNC_JOB*>::of(jobs, count, order);
+    ASYNC_WAIT_CTX* const wait = wait_ctx<api>();
+    int result = 0;
+    for (auto _ : state) {
+        if (api.start_job(&sweep.next(), wait, &result, nullptr, nullptr, 0) != ASYNC_PAUSE)
+            return wrong_result(state);
+    }
+}
+
+template <const Api& api>
+void wait_ctx_life(State& state) {
+    const char key = 0;
+    for (auto _ : state) {
+        ASYNC_WAIT_CTX* const ctx = api.wait_ctx_new();
+        if (ctx == nullptr || api.set_wait_fd(ctx, &key, 0, nullptr, nullptr) != 1)
+            return wrong_result(state);
+        api.wait_ctx_free(ctx);
+    }
+}
+
+template <const Api& api>
+void changed_fds(State& state) {
+    const char key = 0;
+    ASYNC_WAIT_CTX* const ctx = api.wait_ctx_new();
+    if (ctx == nullptr || api.set_wait_fd(ctx, &key, 0, nullptr, nullptr) != 1)
+        return wrong_result(state);
+    int added = 0;
+    int deleted = 0;
+    std::size_t added_count = 0;
+    std::size_t deleted_count = 0;
+    for (auto _ : state) {
+        api.get_changed_fds(ctx, &added, &added_count, &deleted, &deleted_count);
+        if (added_count != 1)
+            return wrong_result(state);
+    }
+    api.wait_ctx_free(ctx);
+}
+
+template <const Api& api>
+void add_all(const std::string& who) {
+    const auto add = [&who](const std::string& operation, auto measure, auto... arguments) {
+        benchmark::RegisterBenchmark((operation + '/' + who).c_str(), measure, arguments...);
+    };
+    add("pause-resume", pause_resume<api>);
+    add("pause-resume-other-fp-flags", pause_resume<api, Calculates::after_start>);
+    add("start-finish", start_finish<api, 0>);
+    add("start-finish-64B", start_finish<api, 64>);
+    add("start-finish-2KiB", start_finish<api, 2048>);
+    add("whole-life", whole_life<api>);
+    if constexpr (&api == &ours) {
+        if (asyncjob_share_fp_mode(0) >= 0) {  // not every switch can
+            add("pause-resume-shared-fp", sharing_fp_mode<pause_resume<api>>);
+            add("whole-life-shared-fp", sharing_fp_mode<whole_life<api>>);
+        }
+        add("pause-resume-nested", inside_job<api, pause_resume<api>>);
+    } else {
+        // Its switch shares the mode always; it cannot nest.
+        add("pause-resume-shared-fp", pause_resume<api>);
+        add("whole-life-shared-fp", whole_life<api>);
+    }
+    add("current-job-outside", current_job<api>);
+    add("current-job-inside", inside_job<api, current_job<api>>);
+    add("wait-ctx-new-set-free", wait_ctx_life<api>);
+    add("wait-ctx-changed-fds", changed_fds<api>);
+    for_each_sweep([&](const std::string& name, std::size_t count, Order order) {
+        add(name, sweep<api>, count, order);
+    });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    benchmark::Initialize(&argc, argv);
+    if (benchmark::ReportUnrecognizedArguments(argc, argv))
+        return 1;
+    benchmark::AddCustomContext("ours", ours.version + " (" + ours.library + ")");
+    add_all<ours>("ours");
+    if (!stock.library.empty()) {
+        benchmark::AddCustomContext("stock", stock.version + " (" + stock.library + ")");
+        add_all<stock>("stock");
+    }
+    add_boost_benchmarks();
+    benchmark::RunSpecifiedBenchmarks();
+    return 0;
+}
