@@ -23,6 +23,7 @@ void* async_job_st::copy_args(const void* from, std::size_t size) {
     if (size <= largest_stack_args) {
         std::byte* const copy =
             high - (size + args_alignment - 1) / args_alignment * args_alignment;
+        asyncjob::sanitizer::about_to_write(copy, size);
         std::memcpy(copy, from, size);
         args = copy;
         return copy;

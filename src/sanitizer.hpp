@@ -36,8 +36,8 @@
 extern "C" void __tsan_func_entry(void* caller);
 extern "C" void __tsan_func_exit();
 #endif
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
 #define ASYNCJOB_VALGRIND 1
 #endif
 
@@ -79,7 +79,17 @@ inline void made([[maybe_unused]] Fiber& fiber, [[maybe_unused]] std::byte* low,
     fiber.own = __tsan_create_fiber(0);
 #endif
 #if defined(ASYNCJOB_VALGRIND)
-    fiber.valgrind_id = VALGRIND_STACK_REGISTER(low, high - 1);
+    // The stack pointer begins at `high`, which has to count as this stack.
+    fiber.valgrind_id = VALGRIND_STACK_REGISTER(low, high);
+#endif
+}
+
+// The starter puts the arguments where memcheck saw the last frames of the fiber end, and the
+// fiber's first frame begins below them, with the red zone that the ABI grants it.
+inline void about_to_write([[maybe_unused]] std::byte* to, [[maybe_unused]] std::size_t size) {
+#if defined(ASYNCJOB_VALGRIND)
+    constexpr std::size_t red_zone = 128;
+    (void)VALGRIND_MAKE_MEM_UNDEFINED(to - red_zone, size + red_zone);
 #endif
 }
 
