@@ -51,7 +51,7 @@ __attribute__((alias("OSSL_LIB_CTX_set0_default"))) void* asyncjob_set_default_s
 namespace asyncjob::host {
 
 constinit thread_local void* lib_ctx = nullptr;
-bool lib_ctx_unseen = false;
+std::atomic<bool> lib_ctx_unseen = false;
 
 namespace {
 
@@ -189,7 +189,8 @@ void note_lib_ctx(void* ctx) {
 void look_around() noexcept {
     const Libcrypto* const host = get();
     if (host != nullptr && host->set0_default != nullptr)
-        lib_ctx_unseen = global_set_default() != asyncjob_set_default_seen;
+        lib_ctx_unseen.store(global_set_default() != asyncjob_set_default_seen,
+                             std::memory_order_relaxed);
 }
 
 void raise(int reason, const char* function) noexcept {

@@ -6,6 +6,8 @@
 // Next layer down: libcrypto, found at run time.
 #pragma once
 
+#include <atomic>
+
 namespace asyncjob::host {
 
 // Looks for a libcrypto that has come into the process since the last look. Called when a
@@ -21,7 +23,7 @@ extern constinit thread_local void* lib_ctx;
 
 // Whether changes cannot be seen here, so that refresh_lib_ctx() must be called before
 // `lib_ctx` is read.
-extern bool lib_ctx_unseen;
+extern std::atomic<bool> lib_ctx_unseen;
 
 void refresh_lib_ctx() noexcept;
 

@@ -65,7 +65,7 @@ Reason enter(ThreadState& self) {
 
 // Gives each side of a job its own default OSSL_LIB_CTX (S15).
 void exchange_lib_ctx(Job& job) {
-    if (host::lib_ctx_unseen) [[unlikely]]
+    if (host::lib_ctx_unseen.load(std::memory_order_relaxed)) [[unlikely]]
         host::refresh_lib_ctx();
     if (job.lib_ctx != host::lib_ctx) [[unlikely]] {
         void* const leaving = host::lib_ctx;
@@ -176,7 +176,7 @@ int start_job(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result, JobFunction
     job->wait = wait;
     job->function = function;
     job->blocked = 0;
-    if (host::lib_ctx_unseen) [[unlikely]]
+    if (host::lib_ctx_unseen.load(std::memory_order_relaxed)) [[unlikely]]
         host::refresh_lib_ctx();
     job->lib_ctx = host::lib_ctx;
     self.current = job;

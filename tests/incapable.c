@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * S9 on a platform without any way to switch stacks (.ci/incapable builds one): the calls
+ * S9 on a platform without any way to switch stacks: the calls
  * link, say so, and the wait contexts work all the same.
  */
 #include <asyncjob/async.h>

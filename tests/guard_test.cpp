@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: Apache-2.0
+// Guards below stacks, by both methods: an overflow of a job faults at that job's guard,
+// and nowhere else; a guard that cannot be had is an error. Each test runs in a child, which
+// may take the kernel's first method away from itself with a seccomp filter.
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <sstream>
+#include <thread>
+#include <vector>
+
+#include "job.hpp"
+#include "os/memory.hpp"
+#include "stack.hpp"
+#include "support.hpp"
+
+namespace test {
+namespace {
+
+namespace os = asyncjob::os;
+
+constexpr int madvise_guard_install = 102;
+
+// From here on `number` fails with `error` when its third argument is `value`.
+void deny(long number, unsigned value, int error) {
+    sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(number), 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args) + 2 * 8),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog program{std::size(filter), filter};
+    ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    ASSERT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+void deny_markers() {
+    deny(SYS_madvise, madvise_guard_install, EINVAL);
+}
+
+void deny_guards() {
+    deny_markers();
+    deny(SYS_mprotect, PROT_NONE, ENOMEM);
+}
+
+os::Guard method_of_this_process() {
+    std::byte* const page = os::map(os::page_size());
+    const os::Guard method = os::guard(page, os::page_size());
+    os::unmap(page, os::page_size());
+    return method;
+}
+
+const std::byte* guard_of(const ASYNC_JOB* job) {
+    return job->fiber.stack.low - os::page_size();
+}
+
+// Uses the stack downwards in steps smaller than a page, until it ends.
+[[gnu::noinline]] int overflow(int depth) {
+    volatile char frame[512];
+    frame[0] = static_cast<char>(depth);
+    return depth == 0 ? 0 : overflow(depth + 1) + frame[0];
+}
+
+constexpr int faulted_at_guard = 42;
+const std::byte* expected_guard = nullptr;
+
+void on_fault(int, siginfo_t* info, void*) {
+    const auto* const address = static_cast<const std::byte*>(info->si_addr);
+    const bool at_guard = address >= expected_guard && address < expected_guard + os::page_size();
+    _exit(at_guard ? faulted_at_guard : 1);
+}
+
+// Ends the process with faulted_at_guard if the calling job's stack is guarded.
+void overflow_this_job() {
+    static std::byte signal_stack[64 * kib];
+    const stack_t alternate{signal_stack, 0, sizeof(signal_stack)};
+    EXPECT_EQ(sigaltstack(&alternate, nullptr), 0);
+    struct sigaction action = {};
+    action.sa_sigaction = on_fault;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    EXPECT_EQ(sigaction(SIGSEGV, &action, nullptr), 0);
+    expected_guard = guard_of(ASYNC_get_current_job());
+    overflow(1);
+}
+
+// Paused jobs; each overflows when it is resumed, or just finishes.
+class OverflowingJobs {
+  public:
+    explicit OverflowingJobs(std::size_t count) {
+        for (std::size_t i = 0; i < count; ++i) {
+            jobs_.push_back(std::make_unique<TestJob>([this] {
+                ASYNC_pause_job();
+                if (overflow_)
+                    overflow_this_job();
+            }));
+            EXPECT_EQ(jobs_.back()->go(), ASYNC_PAUSE);
+        }
+    }
+    TestJob& operator[](std::size_t at) { return *jobs_[at]; }
+    void overflow(std::size_t at) {
+        overflow_ = true;
+        jobs_[at]->go();
+    }
+
+  private:
+    std::vector<std::unique_ptr<TestJob>> jobs_;
+    bool overflow_ = false;
+};
+
+testing::AssertionResult faults_at_guard(const std::function<void()>& body) {
+    std::fflush(nullptr);
+    const pid_t child = fork();
+    if (child == 0) {
+        body();
+        _exit(2);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == faulted_at_guard)
+        return testing::AssertionSuccess();
+    return testing::AssertionFailure()
+           << (WIFEXITED(status) ? WEXITSTATUS(status) == 2 ? "no fault" : "a fault elsewhere"
+                                 : strsignal(WTERMSIG(status)));
+}
+
+// The protection of the mapping that begins at `address` and is one page, or "".
+std::string protection_at(const std::byte* address) {
+    std::ifstream maps("/proc/self/maps");
+    for (std::string line; std::getline(maps, line);) {
+        std::istringstream fields(line);
+        std::uintptr_t low = 0;
+        std::uintptr_t high = 0;
+        char dash = 0;
+        std::string protection;
+        fields >> std::hex >> low >> dash >> high >> protection;
+        if (low == reinterpret_cast<std::uintptr_t>(address) && high == low + os::page_size())
+            return protection;
+    }
+    return "";
+}
+
+class Guard : public testing::Test {
+  protected:
+    void SetUp() override {
+        if (memory_is_watched())
+            GTEST_SKIP() << "a tool takes the fault, or the memory";
+    }
+    static void skip_without_markers() {
+        if (method_of_this_process() != os::Guard::marker)
+            GTEST_SKIP() << "this kernel has no MADV_GUARD_INSTALL";
+    }
+};
+
+class GuardBy : public Guard, public testing::WithParamInterface<os::Guard> {
+  protected:
+    void SetUp() override {
+        Guard::SetUp();
+        if (GetParam() == os::Guard::marker && !IsSkipped())
+            skip_without_markers();
+    }
+    // In the child.
+    static void choose_method() {
+        if (GetParam() == os::Guard::mapping)
+            deny_markers();
+        EXPECT_EQ(method_of_this_process(), GetParam());
+    }
+};
+INSTANTIATE_TEST_SUITE_P(, GuardBy, testing::Values(os::Guard::marker, os::Guard::mapping),
+                         [](const auto& info) {
+                             return info.param == os::Guard::marker ? "Marker" : "Mapping";
+                         });
+
+TEST_P(GuardBy, StopsAnOverflowOfEachJob) {
+    for (const std::size_t victim : {0, 1, 4, 20}) {
+        EXPECT_TRUE(faults_at_guard([victim] {
+            choose_method();
+            OverflowingJobs jobs(21);
+            jobs.overflow(victim);
+        })) << victim;
+    }
+}
+
+TEST_P(GuardBy, StopsAnOverflowOnTheFirstRunOfAJobMadeAhead) {
+    EXPECT_TRUE(faults_at_guard([] {
+        choose_method();
+        EXPECT_EQ(ASYNC_init_thread(0, 3), 1);
+        TestJob job(overflow_this_job);
+        job.go();
+    }));
+}
+
+TEST_P(GuardBy, EndsTheProgramThatHasNoHandlerBySigsegv) {
+    EXPECT_EXIT(
+        {
+            choose_method();
+            TestJob job([] { overflow(1); });
+            job.go();
+        },
+        testing::KilledBySignal(SIGSEGV), "");
+}
+
+// The stack was given back, its pages were discarded, and it was cut for another job.
+TEST_P(GuardBy, IsStillThereWhenAStackIsUsedAgain) {
+    EXPECT_TRUE(faults_at_guard([] {
+        choose_method();
+        OverflowingJobs kept(2);
+        TestJob gone([] { ASYNC_pause_job(); });
+        EXPECT_EQ(gone.go(), ASYNC_PAUSE);
+        const std::byte* const guard = guard_of(gone.handle);
+        ASYNC_cleanup_thread();
+        EXPECT_EQ(gone.go(), ASYNC_FINISH);
+        OverflowingJobs next(1);
+        EXPECT_EQ(guard_of(next[0].handle), guard);
+        next.overflow(0);
+    }));
+}
+
+// S14.
+TEST_P(GuardBy, IsThereInTheChildOfAFork) {
+    EXPECT_TRUE(passes_in_child([] {
+        choose_method();
+        OverflowingJobs jobs(3);
+        EXPECT_TRUE(faults_at_guard([&] { jobs.overflow(1); }));
+        EXPECT_TRUE(faults_at_guard([] { OverflowingJobs(1).overflow(0); }));
+    }));
+}
+
+TEST_P(GuardBy, IsThereBelowStacksOfTheOwnMemoryFunctionsWhenWrapped) {
+    static ASYNC_stack_alloc_fn allocate = nullptr;
+    static ASYNC_stack_free_fn release = nullptr;
+    EXPECT_TRUE(faults_at_guard([] {
+        choose_method();
+        ASYNC_get_mem_functions(&allocate, &release);
+        EXPECT_EQ(ASYNC_set_mem_functions([](std::size_t* size) { return allocate(size); },
+                                          [](void* stack) { release(stack); }),
+                  1);
+        OverflowingJobs(3).overflow(1);
+    }));
+}
+
+// A program that locks its memory, as those do that keep keys there.
+TEST_F(Guard, StopsAnOverflowInLockedMemory) {
+    EXPECT_TRUE(faults_at_guard([] {
+        if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0)
+            _exit(faulted_at_guard);  // not allowed here
+        OverflowingJobs(3).overflow(1);
+    }));
+}
+
+TEST_F(Guard, WithoutMarkersIsAPageOfNoAccessInTheProcesssMaps) {
+    EXPECT_TRUE(passes_in_child([] {
+        deny_markers();
+        OverflowingJobs jobs(5);
+        for (std::size_t i = 0; i < 5; ++i)
+            EXPECT_EQ(protection_at(guard_of(jobs[i].handle)), "---p") << i;
+        for (std::size_t i = 0; i < 5; ++i)
+            EXPECT_EQ(jobs[i].go(), ASYNC_FINISH);
+    }));
+}
+
+TEST_F(Guard, AsAMarkerIsNoMapping) {
+    skip_without_markers();
+    EXPECT_TRUE(passes_in_child([] {
+        expect_jobs_work();
+        const std::size_t before = Memory::now().mappings;
+        EXPECT_EQ(ASYNC_init_thread(0, 1000), 1);
+        EXPECT_LT(Memory::now().mappings, before + 20);
+        ASYNC_cleanup_thread();
+    }));
+}
+
+// S10.
+TEST_F(Guard, ThatIsRefusedIsAnErrorWithItsReason) {
+    EXPECT_TRUE(passes_in_child([] {
+        deny_guards();
+        const std::size_t before = Memory::now().address_space;
+        for (int times = 0; times < 3; ++times) {
+            ASYNC_JOB* job = nullptr;
+            int result = 99;
+            EXPECT_EQ(ASYNC_start_job(&job, nullptr, &result, return_seven, nullptr, 0), ASYNC_ERR);
+            EXPECT_EQ(asyncjob_last_reason(), ASYNCJOB_R_NO_GUARD);
+            EXPECT_EQ(job, nullptr);
+            EXPECT_EQ(result, 99);
+            EXPECT_EQ(ASYNC_init_thread(0, 3), 0);
+            EXPECT_EQ(asyncjob_last_reason(), ASYNCJOB_R_NO_GUARD);
+        }
+        EXPECT_LT(Memory::now().address_space, before + 128 * kib);
+        ASYNC_stack_alloc_fn allocate = nullptr;
+        ASYNC_get_mem_functions(&allocate, nullptr);
+        std::size_t size = 64 * kib;
+        EXPECT_EQ(allocate(&size), nullptr);
+    }));
+}
+
+TEST_F(Guard, ThatIsRefusedToNewJobsLeavesTheOthersAlone) {
+    EXPECT_TRUE(passes_in_child([] {
+        EXPECT_EQ(ASYNC_init_thread(0, 2), 1);
+        TestJob paused([] { ASYNC_pause_job(); });
+        EXPECT_EQ(paused.go(), ASYNC_PAUSE);
+        deny_guards();
+        EXPECT_EQ(ASYNC_init_thread(0, 5), 0);
+        EXPECT_EQ(asyncjob_last_reason(), ASYNCJOB_R_NO_GUARD);
+        expect_jobs_work();  // in the job that is left of the two
+        EXPECT_EQ(paused.go(), ASYNC_FINISH);
+    }));
+}
+
+// How many jobs a process can have; starts until one fails. `count` is never reached by
+// the mapping method under the kernel's usual vm.max_map_count.
+class Crowd {
+  public:
+    void start(std::size_t count) {
+        jobs_.reserve(count);
+        results_.resize(count, -1);
+        for (std::size_t i = 0; i < count; ++i) {
+            ASYNC_JOB* job = nullptr;
+            status = ASYNC_start_job(&job, nullptr, &results_[i], run, &i, sizeof(i));
+            if (status != ASYNC_PAUSE)
+                return;
+            jobs_.push_back(job);
+        }
+    }
+    // In random order, a pause further and then to the end.
+    void finish() {
+        std::mt19937 random(20240229);
+        std::vector<std::size_t> order(jobs_.size());
+        for (std::size_t i = 0; i < order.size(); ++i)
+            order[i] = i;
+        std::size_t wrong = 0;
+        for (const int expected : {ASYNC_PAUSE, ASYNC_FINISH}) {
+            std::shuffle(order.begin(), order.end(), random);
+            for (const std::size_t i : order) {
+                wrong += ASYNC_start_job(&jobs_[i], nullptr, &results_[i], nullptr, nullptr, 0) !=
+                         expected;
+            }
+        }
+        for (std::size_t i = 0; i < jobs_.size(); ++i)
+            wrong += results_[i] != static_cast<int>(i) || jobs_[i] != nullptr;
+        EXPECT_EQ(wrong, 0U);
+    }
+    [[nodiscard]] std::size_t size() const { return jobs_.size(); }
+
+    int status = ASYNC_ERR;
+
+  private:
+    static int run(void* args) {
+        const std::size_t index = *static_cast<std::size_t*>(args);
+        ASYNC_pause_job();
+        ASYNC_pause_job();
+        return static_cast<int>(index);
+    }
+    std::vector<ASYNC_JOB*> jobs_;
+    std::vector<int> results_;
+};
+
+TEST_F(Guard, HundredThousandPausedJobsLiveOnOneThreadAndGiveTheirMemoryBack) {
+    skip_without_markers();
+    EXPECT_TRUE(passes_in_child([] {
+        const Memory before = Memory::now();
+        Crowd crowd;
+        crowd.start(100000);
+        EXPECT_EQ(crowd.status, ASYNC_PAUSE);
+        EXPECT_EQ(crowd.size(), 100000U);
+        EXPECT_LT(Memory::now().mappings, before.mappings + 1000);
+        crowd.finish();
+        ASYNC_cleanup_thread();
+        const Memory after = Memory::now();
+        // What stays is the headers, which are type-stable, in pieces between what were some
+        // hundred slabs; and the test's own list.
+        constexpr std::size_t header = sizeof(asyncjob::Job) + sizeof(ASYNC_JOB*) + sizeof(int);
+        EXPECT_LT(after.address_space, before.address_space + 100000 * (header + 50));
+        EXPECT_LT(after.resident, before.resident + 100000 * (header + 50));
+        EXPECT_LT(after.mappings, before.mappings + 300);
+        expect_jobs_work();
+    }));
+}
+
+TEST_F(Guard, WithoutMarkersThatTheMapLimitRefusesIsAnErrorAndAllElseGoesOn) {
+    std::size_t limit = 0;
+    std::ifstream("/proc/sys/vm/max_map_count") >> limit;
+    if (limit == 0 || limit > 100000)
+        GTEST_SKIP() << "vm.max_map_count is " << limit;
+    EXPECT_TRUE(passes_in_child([limit] {
+        deny_markers();
+        Crowd crowd;
+        crowd.start(limit);
+        const int reason = asyncjob_last_reason();
+        EXPECT_EQ(crowd.status, ASYNC_ERR);
+        EXPECT_EQ(reason, ASYNCJOB_R_NO_GUARD) << asyncjob_reason_string(reason);
+        EXPECT_GT(crowd.size(), limit * 4 / 10);
+        crowd.finish();
+        ASYNC_cleanup_thread();
+        crowd = Crowd();
+        crowd.start(1000);
+        EXPECT_EQ(crowd.status, ASYNC_PAUSE);
+        crowd.finish();
+    }));
+}
+
+}  // namespace
+}  // namespace test

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the library asks of the operating system: maps, guards, discards.
+#include "os/memory.hpp"
+
+#include <cerrno>
+#include <limits>
+
+#include "support.hpp"
+
+namespace test {
+namespace {
+
+namespace os = asyncjob::os;
+
+class Mapping : public testing::Test {
+  protected:
+    static constexpr std::size_t pages = 4;
+    ~Mapping() override { os::unmap(base_, pages * page_); }
+    const std::size_t page_ = os::page_size();
+    std::byte* const base_ = os::map(pages * page_);
+};
+
+TEST_F(Mapping, IsZeroedAndWritable) {
+    ASSERT_NE(base_, nullptr);
+    for (std::size_t at = 0; at < pages * page_; ++at) {
+        EXPECT_EQ(base_[at], std::byte{0});
+        base_[at] = std::byte{1};
+    }
+}
+
+TEST_F(Mapping, ThatCannotBeHadIsNullAndLeavesErrnoAlone) {
+    errno = 71;
+    EXPECT_EQ(os::map(std::numeric_limits<std::size_t>::max() / 2 / page_ * page_), nullptr);
+    EXPECT_EQ(errno, 71);
+}
+
+TEST_F(Mapping, DiscardedReadsAsZeroAndIsStillUsable) {
+    base_[page_] = std::byte{1};
+    base_[2 * page_] = std::byte{1};
+    os::discard(base_ + page_, page_);
+    EXPECT_EQ(base_[page_], std::byte{0});
+    EXPECT_EQ(base_[2 * page_], std::byte{1});
+    base_[page_] = std::byte{2};
+    EXPECT_EQ(base_[page_], std::byte{2});
+}
+
+TEST_F(Mapping, GuardFaultsOnReadAndWriteAndItsNeighboursDoNot) {
+    if (memory_is_watched())
+        GTEST_SKIP() << "a tool takes the fault";
+    ASSERT_NE(os::guard(base_ + page_, page_), os::Guard::refused);
+    auto* const guard = reinterpret_cast<volatile char*>(base_ + page_);
+    for (const std::size_t at : {std::size_t{0}, page_ - 1}) {
+        EXPECT_EXIT(guard[at] = 1, testing::KilledBySignal(SIGSEGV), "");
+        EXPECT_EXIT((void)guard[at], testing::KilledBySignal(SIGSEGV), "");
+    }
+    base_[page_ - 1] = std::byte{1};
+    base_[2 * page_] = std::byte{1};
+}
+
+TEST_F(Mapping, GuardOutlivesADiscard) {
+    if (memory_is_watched())
+        GTEST_SKIP() << "a tool takes the fault";
+    ASSERT_NE(os::guard(base_, page_), os::Guard::refused);
+    os::discard(base_, pages * page_);
+    EXPECT_EXIT(base_[0] = std::byte{1}, testing::KilledBySignal(SIGSEGV), "");
+}
+
+TEST_F(Mapping, GuardThatCannotBeHadIsRefusedAndLeavesErrnoAlone) {
+    errno = 71;
+    EXPECT_EQ(os::guard(base_ + 1, page_), os::Guard::refused);
+    EXPECT_EQ(errno, 71);
+}
+
+}  // namespace
+}  // namespace test
