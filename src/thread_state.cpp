@@ -128,6 +128,7 @@ int resume(ThreadState& self, Job& job, ASYNC_JOB** handle, int* result) {
     if (job.wait != nullptr)
         job.wait->end_round();
     exchange_lib_ctx(job);
+    // The 1 becomes the result of the job's ASYNC_pause_job(); what comes back, of this call.
     return job.fiber.resume(1, self.places, self.share_fp_mode);
 }
 
@@ -192,6 +193,7 @@ int pause_job() noexcept {
     *job->handle = job;
     job->become(JobState::paused);
     exchange_lib_ctx(*job);
+    // ASYNC_PAUSE becomes the result of the resumer's ASYNC_start_job().
     return job->fiber.pause(ASYNC_PAUSE, self.places, self.share_fp_mode);
 }
 

@@ -10,16 +10,16 @@
  * behind the pause. A wait context (ASYNC_WAIT_CTX) tells the caller when to do so.
  *
  * Threads: a job belongs to the thread that started it and is resumed only there. Each
- * thread has a pool of its own; nothing is shared between threads, and no call here takes
- * a lock, but for the allocator functions at the end. A wait context is used by one thread
- * at a time, except where a function says otherwise.
+ * thread has a pool of its own. Pausing, resuming and starting a job of the pool take no
+ * lock; making a job may. A wait context is used by one thread at a time, except where a
+ * function says otherwise.
  *
  * Errors: a call that fails leaves a reason: on OpenSSL's error queue when libcrypto is in
  * the process, and always in asyncjob_last_reason() of <asyncjob/control.h>, where the
  * ASYNCJOB_R_* codes are.
  *
- * Manual pages: ASYNC_start_job(3), ASYNC_WAIT_CTX_new(3). Where this library does more
- * than they promise or differs from libcrypto, doc/compatibility.md says so.
+ * Manual pages: OpenSSL's ASYNC_start_job(3), ASYNC_WAIT_CTX_new(3) (Debian: libssl-doc). Where
+ * this library does more than they promise or differs from libcrypto, doc/compatibility.md says so.
  *
  * Next layer down: src/capi.cpp.
  */
@@ -194,8 +194,9 @@ int ASYNC_is_capable(void);
  *
  * With *job NULL it takes a job from the thread's pool, or makes one, copies size bytes of
  * args (aligned for any type), and runs func on the job's stack with a pointer to the copy;
- * args NULL passes NULL. The copy lives until func returns. ctx may be NULL. The stack has
- * 128 KiB unless the allocator functions say otherwise, and a guard page below it.
+ * args NULL passes NULL. The copy lives until func returns. ctx may be NULL; otherwise it must
+ * live until the job has finished. The stack has 120 KiB or a little more, unless the allocator
+ * functions say otherwise, and a guard page below it.
  *
  * With *job the handle of a paused job of this thread, that job goes on behind its
  * ASYNC_pause_job(); ctx, func, args and size are ignored. job and ret are used in this
@@ -207,8 +208,8 @@ int ASYNC_is_capable(void);
  * starter's floating-point mode and library context. The signal mask belongs to the thread
  * and is not touched. No C++ exception may leave func.
  *
- * Returns ASYNC_FINISH, ASYNC_PAUSE or ASYNC_NO_JOBS, as above; or ASYNC_ERR, with *job as
- * it was, nothing run and one of these reasons: ASYNCJOB_R_NULL_ARGUMENT (job, ret or func),
+ * Returns ASYNC_FINISH, ASYNC_PAUSE or ASYNC_NO_JOBS (no reason is raised); or ASYNC_ERR, with *job
+ * as it was, nothing run and one of these reasons: ASYNCJOB_R_NULL_ARGUMENT (job, ret or func),
  * ASYNCJOB_R_JOB_NOT_PAUSED (the handle of a finished job), ASYNCJOB_R_JOB_RUNNING (of a
  * job that runs, or that waits for one it started), ASYNCJOB_R_FOREIGN_THREAD,
  * ASYNCJOB_R_NO_MEMORY, ASYNCJOB_R_NO_STACK, ASYNCJOB_R_NO_GUARD, ASYNCJOB_R_STACK_TOO_SMALL,
@@ -222,8 +223,8 @@ int ASYNC_start_job(ASYNC_JOB** job, ASYNC_WAIT_CTX* ctx, int* ret, int (*func)(
 /*
  * Pauses the calling job: the ASYNC_start_job() that started or last resumed it returns
  * ASYNC_PAUSE. Outside a job, or while pausing is blocked, it does nothing. Returns 1, once
- * the job has been resumed or at once; 0 once the job was cancelled, which no function of
- * this header does.
+ * the job has been resumed or at once. Callers treat 0 as the job's cancelling, after which it
+ * must not wait any more but return; no function of this header cancels.
  */
 int ASYNC_pause_job(void);
 

@@ -4,7 +4,7 @@
 //
 // swapcontext() exchanges the signal mask, which belongs to the thread and must not change
 // (S16): each switch gives the other side the mask of this moment. That is one system call
-// more than swapcontext's own two; a platform that minds wants assembly.
+// more than swapcontext's own; a platform that minds wants assembly.
 //
 // Threads: as context.hpp. Next layer down: libc.
 #include <ucontext.h>

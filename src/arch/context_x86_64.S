@@ -5,7 +5,7 @@
  * Saved: rbx, rbp, r12 to r15, MXCSR and the x87 control word, which the ABI says a call
  * keeps. The way out of a switch is a pop and an indirect jump, not a ret: the processor's
  * return predictor holds the other stack's addresses by then, and a ret would mispredict
- * every time, whereas the jump is predicted by its history (bench/README.md has figures).
+ * every time, whereas the jump is predicted by its history.
  * notrack: a return address has no endbr64 in front.
  */
 #include "frame.h"
@@ -136,8 +136,9 @@ ENTER(asyncjob_context_start)
         btq     $32, %rax
         jc      .Lleave
         /*
-         * The entry may have paused, or changed the control words: give the other side its
-         * own.
+         * The frame is that of whoever resumed the fiber last, if it has paused, and the ret
+         * below returns from that one's switch. The fiber may have changed the control words:
+         * give the other side its own.
          */
 .Lcompare:
         stmxcsr -8(%rsp)
