@@ -48,11 +48,12 @@ int ASYNC_pause_job(void) {
 }
 
 ASYNC_JOB* ASYNC_get_current_job(void) {
-    return this_thread.current;
+    const asyncjob::Job* const job = this_thread.current;
+    return job != nullptr ? job->name.load(std::memory_order_relaxed) : nullptr;
 }
 
 ASYNC_WAIT_CTX* ASYNC_get_wait_ctx(ASYNC_JOB* job) {
-    return job != nullptr ? job->wait : nullptr;
+    return job != nullptr ? asyncjob::Job::of(job)->wait : nullptr;
 }
 
 void ASYNC_block_pause(void) {

@@ -6,13 +6,14 @@
 // (the same function with NULL) takes some 10 ns, twice for each start and each pause. So
 // this library exports a function of that name, unversioned like its ASYNC_* names, which
 // binds before libcrypto's for the same reason as those do; it notes the change and passes
-// the call on. This relies on three things:
+// the call on. This relies on four things:
 //  - no code sets the default but through that name. libcrypto itself does so only in its
 //    own ASYNC_start_job(), which is not in use here;
 //  - callers bind to the process's global scope, where ours comes first (linked before
 //    libcrypto, or preloaded). Where ours does not come first (loaded with dlopen(), or
 //    next to a static libcrypto), look_around() finds that out and `lib_ctx_unseen` makes
 //    every switch ask;
+//  - no library between ours and libcrypto has a function of that name too;
 //  - nobody takes libcrypto's function out with dlsym() on libcrypto's own handle. Such a
 //    caller's change is not carried.
 #include "host.hpp"
@@ -95,7 +96,7 @@ void* find_library() {
         if (library != nullptr)
             return library;
     }
-    return nullptr;
+    return os::loaded_library_like("libcrypto");  // copies that came with a python module, say
 }
 
 template <typename Function>
@@ -224,12 +225,19 @@ void set_lib_ctx(void* ctx) noexcept {
 
 }  // namespace asyncjob::host
 
+// The call belongs to the libcrypto that the caller would have reached without us; only that
+// of the error queue and the jobs is tracked.
 void* OSSL_LIB_CTX_set0_default(void* ctx) {
-    const auto* const host = asyncjob::host::get();
-    if (host == nullptr || host->set0_default == nullptr)
+    using namespace asyncjob;
+    auto* target = reinterpret_cast<host::SetDefault>(
+        os::find_symbol_from(__builtin_return_address(0), "OSSL_LIB_CTX_set0_default"));
+    const host::Libcrypto* const known = host::get();
+    if (target == nullptr || target == asyncjob_set_default_seen)
+        target = known != nullptr ? known->set0_default : nullptr;
+    if (target == nullptr)
         return nullptr;
-    void* const before = host->set0_default(ctx);
-    if (ctx != nullptr && before != nullptr)
-        asyncjob::host::note_lib_ctx(ctx);
+    void* const before = target(ctx);
+    if (known != nullptr && target == known->set0_default && ctx != nullptr && before != nullptr)
+        host::note_lib_ctx(ctx);
     return before;
 }

@@ -11,7 +11,8 @@
 namespace asyncjob::host {
 
 // Looks for a libcrypto that has come into the process since the last look. Called when a
-// thread starts to use jobs and again as it makes more of them, never at a switch.
+// thread starts to use jobs and, if libraries have been loaded, as it makes more of them;
+// never at a switch.
 void look_around() noexcept;
 
 // Puts a reason on libcrypto's error queue, as raised by a function of the public interface.

@@ -70,7 +70,9 @@ Job* HeaderSource::take() noexcept {
         spare_ = left_over.exchange(nullptr, std::memory_order_acquire);
     if (spare_ == nullptr) {
         spare_ = make_chunk(next_chunk_);
-        if (spare_ != nullptr && next_chunk_ < largest_chunk)
+        if (spare_ == nullptr)
+            spare_ = make_chunk(first_chunk);  // where address space is short
+        else if (next_chunk_ < largest_chunk)
             next_chunk_ *= 2;
     }
     Job* const job = spare_;

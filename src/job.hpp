@@ -34,7 +34,7 @@ enum class JobState : std::uint32_t {
 
 }  // namespace asyncjob
 
-struct async_job_st {
+struct alignas(64) async_job_st {
     // What a switch touches comes first.
     asyncjob::Fiber fiber;
     std::atomic<asyncjob::JobState> state;
@@ -50,6 +50,24 @@ struct async_job_st {
     void* args;
     void* heap_args;     // what holds args, if the stack does not; else NULL
     async_job_st* next;  // in a list of idle jobs or of unused headers
+
+    // The handle that the application has: this address, and in the bits that its alignment
+    // leaves free which of the header's jobs it is. A handle that is kept too long is told from
+    // that of the next job, but for one case in 64.
+    std::atomic<ASYNC_JOB*> name;
+
+    static constexpr std::uintptr_t name_bits = 63;
+
+    [[nodiscard]] static async_job_st* of(ASYNC_JOB* handle) {
+        return reinterpret_cast<async_job_st*>(reinterpret_cast<std::uintptr_t>(handle) &
+                                               ~name_bits);
+    }
+    void rename() {
+        const auto before = reinterpret_cast<std::uintptr_t>(name.load(std::memory_order_relaxed));
+        name.store(reinterpret_cast<ASYNC_JOB*>(reinterpret_cast<std::uintptr_t>(this) |
+                                                ((before + 1) & name_bits)),
+                   std::memory_order_relaxed);
+    }
 
     [[nodiscard]] asyncjob::JobState now() const { return state.load(std::memory_order_relaxed); }
     void become(asyncjob::JobState to) { state.store(to, std::memory_order_relaxed); }

@@ -32,7 +32,8 @@ class JobPool {
         idle_ = job;
     }
 
-    [[nodiscard]] std::size_t total() const { return total_; }
+    // Whether jobs are running or paused.
+    [[nodiscard]] bool in_flight() const { return total_ > idle_count(); }
 
     [[nodiscard]] bool at_limit() const { return max_ != 0 && total_ >= max_; }
 

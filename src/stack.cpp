@@ -73,26 +73,26 @@ void freeze_functions() {
 // a page for its size at the low end and a guard above that.
 void* own_allocate(std::size_t* size) {
     const std::size_t page = os::page_size();
-    if (size == nullptr || *size > std::numeric_limits<std::size_t>::max() - 3 * page)
+    if (size == nullptr || *size > std::numeric_limits<std::size_t>::max() - 2 * page - guard_size)
         return nullptr;
     const std::size_t usable = (*size + page - 1) / page * page;
-    const std::size_t whole = usable + 2 * page;
+    const std::size_t whole = page + guard_size + usable;
     std::byte* const base = os::map(whole);
     if (base == nullptr)
         return nullptr;
-    if (os::guard(base + page, page) == os::Guard::refused) {
+    if (os::guard(base + page, guard_size) == os::Guard::refused) {
         os::unmap(base, whole);
         return nullptr;
     }
     new (base) std::size_t(whole);
     *size = usable;
-    return base + 2 * page;
+    return base + page + guard_size;
 }
 
 void own_release(void* address) {
     if (address == nullptr)
         return;
-    std::byte* const base = static_cast<std::byte*>(address) - 2 * os::page_size();
+    std::byte* const base = static_cast<std::byte*>(address) - guard_size - os::page_size();
     os::unmap(base, *reinterpret_cast<std::size_t*>(base));
 }
 
@@ -155,7 +155,7 @@ Reason StackSource::take(Stack& stack) noexcept {
         index = slab.free_indices()[--slab.given_back];
     } else {
         index = slab.cut;
-        if (os::guard(slot_of(slab, index), os::page_size()) == os::Guard::refused) {
+        if (os::guard(slot_of(slab, index), guard_size) == os::Guard::refused) {
             if (slab.in_use == 0) {
                 unlink(open_, &slab);
                 os::unmap(slab.base, slab.count * stack_size);
@@ -172,7 +172,7 @@ Reason StackSource::take(Stack& stack) noexcept {
     }
 
     std::byte* const slot = slot_of(slab, index);
-    stack.low = slot + os::page_size();
+    stack.low = slot + guard_size;
     stack.high = slot + stack_size - (index % colours) * cache_line;
     stack.slab = &slab;
     return Reason::none;

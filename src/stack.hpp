@@ -2,7 +2,7 @@
 // Guarded stacks, cut from slabs, and the user's memory functions in place of them.
 //
 // A slab is one mapping for many stacks. Each stack is `stack_size` bytes of address space,
-// the lowest page being its guard, which is made when the stack is first cut; the pages
+// the lowest part being its guard, which is made when the stack is first cut; the pages
 // above become resident as they are touched. Tops are coloured: staggered by cache lines,
 // so that the first frames of many parked jobs do not compete for the same cache sets.
 //
@@ -21,6 +21,9 @@ namespace asyncjob {
 
 // Bytes of address space of a stack, its guard included.
 inline constexpr std::size_t stack_size = std::size_t{128} * 1024;
+
+// Bytes of the guard: more than a page, so that few frames are large enough to step over it.
+inline constexpr std::size_t guard_size = std::size_t{32} * 1024;
 
 // The least that a user's allocation function may give.
 inline constexpr std::size_t smallest_stack = std::size_t{16} * 1024;

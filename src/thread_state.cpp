@@ -5,8 +5,10 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <climits>
 
 #include "host.hpp"
+#include "os/loader.hpp"
 #include "wait_ctx.hpp"
 
 namespace asyncjob {
@@ -23,8 +25,12 @@ std::atomic<std::size_t> abandoned = 0;
 constexpr long no_key = -1;
 std::atomic<long> exit_key = no_key;
 
-void thread_ends(void* /*state*/) {
+void thread_ends(void* state) {
     ThreadState& self = this_thread;
+    // Destructors of other keys may still resume their jobs: wait for the last round.
+    if (self.pool.in_flight() && ++self.exit_rounds < PTHREAD_DESTRUCTOR_ITERATIONS &&
+        pthread_setspecific(static_cast<pthread_key_t>(exit_key.load()), state) == 0)
+        return;
     abandoned.fetch_add(self.pool.abandon(), std::memory_order_relaxed);
     self = ThreadState{};
 }
@@ -40,11 +46,17 @@ bool have_exit_key() {
         return false;
     if (!exit_key.compare_exchange_strong(known, static_cast<long>(key)))
         pthread_key_delete(key);
+    else
+        os::keep_loaded(reinterpret_cast<const void*>(thread_ends));  // in a plugin, say
     return true;
 }
 
 // Finds what may have come into the process with a dlopen(): libcrypto, a C++ runtime.
 void look_around(ThreadState& self) {
+    const unsigned long long libraries = os::libraries_loaded();
+    if (libraries == self.libraries && libraries != 0)
+        return;
+    self.libraries = libraries;
     host::look_around();
     self.places = find_carried_places(&self.no_exceptions);
 }
@@ -99,7 +111,9 @@ arch::Outcome run(void* arg) noexcept {
 }
 
 // Why the job of a handle cannot be resumed by the thread `id`.
-Reason why_not(const Job& job, std::uint64_t id) {
+Reason why_not(const Job& job, ASYNC_JOB* handle, std::uint64_t id) {
+    if (job.name.load(std::memory_order_relaxed) != handle)
+        return Reason::job_not_paused;  // the header serves another job now
     switch (job.now()) {
         case JobState::unused:
         case JobState::idle:
@@ -112,14 +126,14 @@ Reason why_not(const Job& job, std::uint64_t id) {
                                                            : Reason::foreign_thread;
 }
 
-[[gnu::cold, gnu::noinline]] int refuse(const Job& job) {
-    return fail(why_not(job, this_thread.id), "ASYNC_start_job");
+[[gnu::cold, gnu::noinline]] int refuse(const Job& job, ASYNC_JOB* handle) {
+    return fail(why_not(job, handle, this_thread.id), "ASYNC_start_job");
 }
 
 int resume(ThreadState& self, Job& job, ASYNC_JOB** handle, int* result) {
-    if (job.now() != JobState::paused || job.owner.load(std::memory_order_relaxed) != self.id)
-        [[unlikely]]
-        return refuse(job);
+    if (job.now() != JobState::paused || job.owner.load(std::memory_order_relaxed) != self.id ||
+        job.name.load(std::memory_order_relaxed) != *handle) [[unlikely]]
+        return refuse(job, *handle);
     job.become(JobState::running);
     job.outer = self.current;
     job.handle = handle;
@@ -142,12 +156,10 @@ int resume(ThreadState& self, Job& job, ASYNC_JOB** handle, int* result) {
         return fail(reason, "ASYNC_start_job");
     if (self.pool.at_limit())
         return ASYNC_NO_JOBS;
+    look_around(self);
     reason = self.pool.make(self.id);
     if (reason != Reason::none)
         return fail(reason, "ASYNC_start_job");
-    constexpr std::size_t jobs_a_look = 64;
-    if (self.pool.total() % jobs_a_look == 0)
-        look_around(self);
     return start_job(handle, wait, result, function, args, size);
 }
 
@@ -157,7 +169,7 @@ int start_job(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result, JobFunction
               void* args, std::size_t size) noexcept {
     ThreadState& self = this_thread;
     if (*handle != nullptr)
-        return resume(self, **handle, handle, result);
+        return resume(self, *Job::of(*handle), handle, result);
 
     Job* const job = self.pool.first_idle();
     if (job == nullptr) [[unlikely]]
@@ -177,6 +189,7 @@ int start_job(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result, JobFunction
     job->wait = wait;
     job->function = function;
     job->blocked = 0;
+    job->rename();
     if (host::lib_ctx_unseen.load(std::memory_order_relaxed)) [[unlikely]]
         host::refresh_lib_ctx();
     job->lib_ctx = host::lib_ctx;
@@ -190,7 +203,7 @@ int pause_job() noexcept {
     if (job == nullptr || job->blocked != 0)
         return 1;
     self.current = job->outer;
-    *job->handle = job;
+    *job->handle = job->name.load(std::memory_order_relaxed);
     job->become(JobState::paused);
     exchange_lib_ctx(*job);
     // ASYNC_PAUSE becomes the result of the resumer's ASYNC_start_job().

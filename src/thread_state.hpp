@@ -26,6 +26,8 @@ struct ThreadState {
     std::uint64_t id = 0;  // never used twice in a process; 0: the thread has not used jobs
     bool share_fp_mode = false;
     int last_reason = 0;
+    unsigned long long libraries = 0;  // in the process when it was last looked for them
+    int exit_rounds = 0;               // of the thread's key destructors
     ExceptionGlobals no_exceptions{};  // where no C++ runtime is in the process
 };
 

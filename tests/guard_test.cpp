@@ -63,8 +63,9 @@ os::Guard method_of_this_process() {
     return method;
 }
 
-const std::byte* guard_of(const ASYNC_JOB* job) {
-    return job->fiber.stack.low - os::page_size();
+// The page of a guard that an overflow meets first.
+const std::byte* guard_of(ASYNC_JOB* handle) {
+    return asyncjob::Job::of(handle)->fiber.stack.low - os::page_size();
 }
 
 // Uses the stack downwards in steps smaller than a page, until it ends.
@@ -136,7 +137,7 @@ testing::AssertionResult faults_at_guard(const std::function<void()>& body) {
                                  : strsignal(WTERMSIG(status)));
 }
 
-// The protection of the mapping that begins at `address` and is one page, or "".
+// The protection of the mapping around `address` if it is one guard, or "".
 std::string protection_at(const std::byte* address) {
     std::ifstream maps("/proc/self/maps");
     for (std::string line; std::getline(maps, line);) {
@@ -146,7 +147,8 @@ std::string protection_at(const std::byte* address) {
         char dash = 0;
         std::string protection;
         fields >> std::hex >> low >> dash >> high >> protection;
-        if (low == reinterpret_cast<std::uintptr_t>(address) && high == low + os::page_size())
+        const auto at = reinterpret_cast<std::uintptr_t>(address);
+        if (low <= at && at < high && high - low == asyncjob::guard_size)
             return protection;
     }
     return "";

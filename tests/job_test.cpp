@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The argument copy, results, and the memory of job headers.
+#include <pthread.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <memory>
@@ -71,7 +73,7 @@ TEST(ArgumentsOfAJob, S1NullIsPassedAsNullWhateverTheSize) {
 // A few KiB of stack are gone for arguments, most of it is the function's.
 TEST(ArgumentsOfAJob, LeaveTheFunctionMostOfItsStack) {
     const auto use = [](void*) {
-        volatile unsigned char frame[100 * kib];
+        volatile unsigned char frame[80 * kib];
         for (std::size_t i = 0; i < sizeof(frame); i += 64)
             frame[i] = 1;
         return static_cast<int>(frame[0]);
@@ -106,23 +108,72 @@ TEST(Result, S2IsNotTouchedByAPause) {
 
 // The memory of headers stays, but what one thread had serves the next.
 TEST(Headers, AreRecycledBetweenThreads) {
-    std::vector<ASYNC_JOB*> first;
-    std::vector<ASYNC_JOB*> second;
-    const auto collect = [](std::vector<ASYNC_JOB*>& handles) {
+    std::vector<std::uintptr_t> first;
+    std::vector<std::uintptr_t> second;
+    const auto collect = [](std::vector<std::uintptr_t>& headers) {
         constexpr int count = 100;
         std::vector<std::unique_ptr<TestJob>> jobs;
         for (int i = 0; i < count; ++i) {
             jobs.push_back(std::make_unique<TestJob>([] { ASYNC_pause_job(); }));
             EXPECT_EQ(jobs.back()->go(), ASYNC_PAUSE);
-            handles.push_back(jobs.back()->handle);
+            // The low bits tell one job of a header from the next.
+            headers.push_back(reinterpret_cast<std::uintptr_t>(jobs.back()->handle) / 64);
         }
         for (auto& job : jobs)
             EXPECT_EQ(job->go(), ASYNC_FINISH);
-        std::sort(handles.begin(), handles.end());
+        std::sort(headers.begin(), headers.end());
     };
     std::thread([&] { collect(first); }).join();
     std::thread([&] { collect(second); }).join();
     EXPECT_EQ(first, second);
+}
+
+// A wake-up that comes too late must not resume the job that has the header now.
+TEST(Headers, S4AHandleOfTheJobBeforeIsRefused) {
+    TestJob early([] { ASYNC_pause_job(); });
+    EXPECT_EQ(early.go(), ASYNC_PAUSE);
+    ASYNC_JOB* const kept = early.handle;
+    EXPECT_EQ(early.go(), ASYNC_FINISH);
+    EXPECT_EQ(ASYNC_get_wait_ctx(kept), nullptr);
+    TestJob later([] { ASYNC_pause_job(); });
+    EXPECT_EQ(later.go(), ASYNC_PAUSE);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(kept) / 64,
+              reinterpret_cast<std::uintptr_t>(later.handle) / 64)
+        << "the header was to serve again";
+    ASYNC_JOB* stale = kept;
+    int result = 99;
+    EXPECT_EQ(ASYNC_start_job(&stale, nullptr, &result, nullptr, nullptr, 0), ASYNC_ERR);
+    EXPECT_EQ(asyncjob_last_reason(), ASYNCJOB_R_JOB_NOT_PAUSED);
+    EXPECT_EQ(stale, kept);
+    EXPECT_EQ(result, 99);
+    EXPECT_EQ(later.go(), ASYNC_FINISH);
+}
+
+// S13: the destructors of a thread's keys run in an order that nobody chose.
+TEST(ThreadExit, S13ADestructorOfALaterKeyCanStillResumeAPausedJob) {
+    static int status;
+    static pthread_key_t key;
+    status = ASYNC_ERR;
+    const std::size_t left = asyncjob_left_behind();
+    std::thread([] {
+        static thread_local ASYNC_JOB* job = nullptr;
+        static thread_local int result = 0;
+        EXPECT_EQ(ASYNC_start_job(
+                      &job, nullptr, &result, [](void*) { return ASYNC_pause_job(); }, nullptr, 0),
+                  ASYNC_PAUSE);
+        ASSERT_EQ(pthread_key_create(&key,
+                                     [](void* handle) {
+                                         auto* paused = static_cast<ASYNC_JOB*>(handle);
+                                         int value = 0;
+                                         status = ASYNC_start_job(&paused, nullptr, &value, nullptr,
+                                                                  nullptr, 0);
+                                     }),
+                  0);
+        ASSERT_EQ(pthread_setspecific(key, job), 0);
+    }).join();
+    pthread_key_delete(key);
+    EXPECT_EQ(status, ASYNC_FINISH);
+    EXPECT_EQ(asyncjob_left_behind(), left);
 }
 
 TEST(Headers, OfLiveJobsAreNeverShared) {

@@ -259,9 +259,9 @@ constexpr auto nothing = [] {};
 const std::vector<Step> steps = {
     {"Start", nothing, [] { return start_with(0); }, nothing},
     {"StartWithSmallArguments", nothing, [] { return start_with(100); }, nothing},
-    {"StartWithLargeArguments", nothing, [] { return start_with(100 * kib); }, nothing, 2 * mib},
+    {"StartWithLargeArguments", nothing, [] { return start_with(100 * kib); }, nothing, 3 * mib},
     {"StartInAPoolWithALimit", [] { EXPECT_EQ(ASYNC_init_thread(3, 0), 1); },
-     [] { return start_with(2000); }, nothing, 2 * mib},
+     [] { return start_with(2000); }, nothing, 3 * mib},
     {"InitThread", nothing, [] { return ASYNC_init_thread(0, 30) == 1; }, nothing},
     {"InitThreadAgain", [] { EXPECT_EQ(ASYNC_init_thread(0, 5), 1); },
      [] { return ASYNC_init_thread(300, 200) == 1; }, nothing},
@@ -320,7 +320,9 @@ bool attempt(const Step& step, Fails how, int n, std::size_t kept) {
     step.undo();
     expect_jobs_work();
     ASYNC_cleanup_thread();
-    EXPECT_LE(holdings.bytes(), kept) << "something was leaked";
+    // Headers stay for good, in chunks whose sizes depend on which of them could be had.
+    constexpr std::size_t header_chunk = 32 * kib;
+    EXPECT_LE(holdings.bytes(), kept + header_chunk) << "something was leaked";
     return failed;
 }
 

@@ -195,8 +195,8 @@ int ASYNC_is_capable(void);
  * With *job NULL it takes a job from the thread's pool, or makes one, copies size bytes of
  * args (aligned for any type), and runs func on the job's stack with a pointer to the copy;
  * args NULL passes NULL. The copy lives until func returns. ctx may be NULL; otherwise it must
- * live until the job has finished. The stack has 120 KiB or a little more, unless the allocator
- * functions say otherwise, and a guard page below it.
+ * live until the job has finished. The stack has 92 KiB or a little more, unless the allocator
+ * functions say otherwise, and a guard of 32 KiB below it.
  *
  * With *job the handle of a paused job of this thread, that job goes on behind its
  * ASYNC_pause_job(); ctx, func, args and size are ignored. job and ret are used in this
@@ -214,8 +214,8 @@ int ASYNC_is_capable(void);
  * job that runs, or that waits for one it started), ASYNCJOB_R_FOREIGN_THREAD,
  * ASYNCJOB_R_NO_MEMORY, ASYNCJOB_R_NO_STACK, ASYNCJOB_R_NO_GUARD, ASYNCJOB_R_STACK_TOO_SMALL,
  * ASYNCJOB_R_NOT_CAPABLE, ASYNC_R_INIT_FAILED. A handle must have come from this function:
- * that of a finished job is recognised until its memory serves a new job, no other
- * address may be passed.
+ * that of a finished job is recognised (in 63 of 64 cases also when its memory serves a new
+ * job), no other address may be passed.
  */
 int ASYNC_start_job(ASYNC_JOB** job, ASYNC_WAIT_CTX* ctx, int* ret, int (*func)(void*), void* args,
                     size_t size);
@@ -261,7 +261,8 @@ extern "C" {
 
 /*
  * Allocates a stack of at least *num bytes and returns its lowest address; it may set *num
- * to the size that it gave. NULL if it cannot. Runs on the thread that needs the stack.
+ * to the size that it gave. NULL if it cannot. Runs on the thread that needs the stack, and
+ * must not start a job.
  */
 typedef void* (*ASYNC_stack_alloc_fn)(size_t* num);
 

@@ -122,9 +122,9 @@ ENTER(asyncjob_context_start)
         SAVE
         movq    %rsp, (%rdi)
         movq    %rdi, %rbx
-        movq    %rsi, %rsp
         movq    %rcx, %rdi
         xorl    %ebp, %ebp
+        movq    %rsi, %rsp
         .cfi_remember_state
         .cfi_def_cfa rsp, 0
         .cfi_undefined rip

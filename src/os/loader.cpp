@@ -3,35 +3,118 @@
 #include "os/loader.hpp"
 
 #include <dlfcn.h>
+#include <link.h>
+#include <pthread.h>
 
-#include "os/fork_lock.hpp"
+#include <atomic>
+#include <climits>
+#include <cstring>
 
 namespace asyncjob::os {
 
 namespace {
 
-ForkLock lookups;
+std::atomic<int> under_way = 0;
+std::atomic<bool> impossible = false;
 
-__attribute__((constructor)) void start() {
-    follow_forks<lookups>();
+// Around each lookup.
+class Lookup {
+  public:
+    Lookup() { under_way.fetch_add(1); }
+    ~Lookup() { under_way.fetch_sub(1); }
+    Lookup(const Lookup&) = delete;
+    Lookup& operator=(const Lookup&) = delete;
+
+    explicit operator bool() const { return !impossible.load(); }
+};
+
+// The forking thread is in no lookup, so any that is under way was another thread's.
+void in_child() {
+    if (under_way.exchange(0) != 0)
+        impossible.store(true);
+}
+
+__attribute__((constructor)) void follow_forks() {
+    (void)pthread_atfork(nullptr, nullptr, in_child);
+}
+
+struct Search {
+    const char* prefix;
+    char found[PATH_MAX];
+};
+
+int compare_name(dl_phdr_info* info, std::size_t /*size*/, void* data) {
+    auto& search = *static_cast<Search*>(data);
+    const char* const slash = std::strrchr(info->dlpi_name, '/');
+    const char* const file = slash != nullptr ? slash + 1 : info->dlpi_name;
+    if (std::strncmp(file, search.prefix, std::strlen(search.prefix)) != 0 ||
+        std::strlen(info->dlpi_name) >= sizeof(search.found))
+        return 0;
+    std::strcpy(search.found, info->dlpi_name);
+    return 1;
 }
 
 }  // namespace
 
+unsigned long long libraries_loaded() noexcept {
+    unsigned long long count = 0;
+    if (const Lookup lookup; lookup) {
+        dl_iterate_phdr(
+            [](dl_phdr_info* info, std::size_t /*size*/, void* data) {
+                *static_cast<unsigned long long*>(data) = info->dlpi_adds;
+                return 1;
+            },
+            &count);
+    }
+    return count;
+}
+
 void* loaded_library(const char* name) noexcept {
-    const ForkLock::Guard guard(lookups);
+    const Lookup lookup;
+    if (!lookup)
+        return nullptr;
     return name == nullptr ? dlopen(nullptr, RTLD_LAZY)
                            : dlopen(name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
+void* loaded_library_like(const char* prefix) noexcept {
+    Search search{prefix, ""};
+    {
+        const Lookup lookup;
+        if (!lookup || dl_iterate_phdr(compare_name, &search) == 0)
+            return nullptr;
+    }
+    return loaded_library(search.found);
+}
+
 void* find_symbol(void* library, const char* name) noexcept {
-    const ForkLock::Guard guard(lookups);
-    return dlsym(library, name);
+    const Lookup lookup;
+    return lookup ? dlsym(library, name) : nullptr;
 }
 
 void* find_next_symbol(const char* name) noexcept {
-    const ForkLock::Guard guard(lookups);
-    return dlsym(RTLD_NEXT, name);
+    const Lookup lookup;
+    return lookup ? dlsym(RTLD_NEXT, name) : nullptr;
+}
+
+void* find_symbol_from(const void* address, const char* name) noexcept {
+    const Lookup lookup;
+    Dl_info info;
+    if (!lookup || dladdr(address, &info) == 0)
+        return nullptr;
+    void* const library = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+    if (library == nullptr)
+        return nullptr;  // the program itself, whose scope is the global one
+    void* const found = dlsym(library, name);
+    dlclose(library);
+    return found;
+}
+
+void keep_loaded(const void* address) noexcept {
+    const Lookup lookup;
+    Dl_info info;
+    if (lookup && dladdr(address, &info) != 0)
+        (void)dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
 }  // namespace asyncjob::os

@@ -2,22 +2,36 @@
 // Looking into what the dynamic loader has in the process.
 //
 // The loader has locks that a fork leaves as they are: a child whose parent was looking
-// something up on another thread could never look up anything. Lookups here hold a lock of
-// this library's that a fork waits for.
+// something up on another thread must not look up anything, and is told so here. No lock of
+// ours is held meanwhile, since a library's constructor, which runs under the loader's lock,
+// may use jobs or fork.
 //
-// Owner: host.cpp, fiber.cpp. Threads: any. Next layer down: libc.
+// Owner: host.cpp, fiber.cpp, thread_state.cpp. Threads: any. Next layer down: libc.
 #pragma once
 
 namespace asyncjob::os {
 
+// How many libraries have been loaded so far: when it has not changed, nothing new can be
+// found. 0 if lookups are not possible.
+[[nodiscard]] unsigned long long libraries_loaded() noexcept;
+
 // A handle of a shared library that is in the process already, to be kept for good; NULL if
 // it is not. With name NULL the program's global scope.
 [[nodiscard]] void* loaded_library(const char* name) noexcept;
+
+// The same for the first library whose file name begins with `prefix`.
+[[nodiscard]] void* loaded_library_like(const char* prefix) noexcept;
 
 // The address of a symbol, or NULL.
 [[nodiscard]] void* find_symbol(void* library, const char* name) noexcept;
 
 // The same, of the next library behind this one in the global scope.
 [[nodiscard]] void* find_next_symbol(const char* name) noexcept;
+
+// The same, in the scope of the library that has `address`.
+[[nodiscard]] void* find_symbol_from(const void* address, const char* name) noexcept;
+
+// Keeps the library or program that has `address` in the process for good.
+void keep_loaded(const void* address) noexcept;
 
 }  // namespace asyncjob::os

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 
 namespace asyncjob::os {
@@ -27,6 +28,18 @@ class KeepErrno {
     int saved_;
 };
 
+// An emulator of the system may answer yes to advice that it does not know. Asked to populate
+// a guard, a kernel that has guards refuses; once for the process.
+bool markers_work(std::byte* guarded) {
+    constexpr int madvise_populate_read = 22;
+    static std::atomic<bool> checked = false;
+    if (checked.load(std::memory_order_relaxed))
+        return true;
+    const bool work = madvise(guarded, page_size(), madvise_populate_read) != 0 && errno == EFAULT;
+    checked.store(work, std::memory_order_relaxed);
+    return work;
+}
+
 }  // namespace
 
 std::size_t page_size() noexcept {
@@ -35,11 +48,8 @@ std::size_t page_size() noexcept {
 
 std::byte* map(std::size_t size) noexcept {
     const KeepErrno keep;
-    int flags = MAP_PRIVATE | MAP_ANONYMOUS;
-#ifdef MAP_NORESERVE
-    flags |= MAP_NORESERVE;  // address space is not memory: only touched pages count
-#endif
-    void* const address = mmap(nullptr, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+    void* const address =
+        mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (address == MAP_FAILED)
         return nullptr;
 #ifdef MADV_NOHUGEPAGE
@@ -57,7 +67,7 @@ void unmap(std::byte* address, std::size_t size) noexcept {
 
 Guard guard(std::byte* address, std::size_t size) noexcept {
     const KeepErrno keep;
-    if (madvise(address, size, madvise_guard_install) == 0)
+    if (madvise(address, size, madvise_guard_install) == 0 && markers_work(address))
         return Guard::marker;
     if (mprotect(address, size, PROT_NONE) == 0)
         return Guard::mapping;
