@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// Worker threads. Contract: workers.hpp.
+//
+// Asio's io_context is the queue. Its thread_pool is not used, as it waits for ever in its
+// constructor's clean-up when the system refuses one of its threads.
+#include "workers.hpp"
+
+#include <openssl/crypto.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <asio/executor_work_guard.hpp>
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace offload::workers {
+
+namespace {
+
+class Pool {
+  public:
+    // Starts as many of `count` threads as the system allows; at least one, or throws.
+    explicit Pool(unsigned count) : guard_(queue_.get_executor()) {
+        // Signals are for the application's threads.
+        sigset_t all;
+        sigset_t before;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        try {
+            while (threads_.size() < count)
+                threads_.emplace_back([this] {
+                    // A thread of this class never takes the CPU from the one that wakes it:
+                    // the server's, which has yet to pause its job.
+                    const sched_param none{};
+                    (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
+                    queue_.run();
+                });
+        } catch (const std::system_error&) {
+            if (threads_.empty()) {
+                pthread_sigmask(SIG_SETMASK, &before, nullptr);
+                throw;
+            }
+        }
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    }
+
+    // Finishes all work.
+    ~Pool() {
+        guard_.reset();
+        for (std::thread& thread : threads_)
+            thread.join();
+    }
+
+    // Drops the work that no thread has begun.
+    void drop() { queue_.stop(); }
+
+    Pool(const Pool&) = delete;
+    Pool& operator=(const Pool&) = delete;
+
+    void post(std::function<void()> work) { asio::post(queue_, std::move(work)); }
+
+  private:
+    asio::io_context queue_;
+    asio::executor_work_guard<asio::io_context::executor_type> guard_;
+    std::vector<std::thread> threads_;
+};
+
+// Trivially destructible, so that work which arrives during exit() finds it.
+std::mutex mutex;
+Pool* pool = nullptr;
+unsigned thread_count = 1;
+bool ended = false;
+bool follows_process = false;
+std::atomic<unsigned> forks = 0;
+
+// The threads of the parent do not exist in the child, nor can its pool be destroyed there.
+void in_child() {
+    pool = nullptr;
+    forks.fetch_add(1, std::memory_order_relaxed);
+    mutex.unlock();
+}
+
+void at_exit() {
+    Pool* last = nullptr;
+    {
+        const std::lock_guard lock(mutex);
+        ended = true;
+        last = std::exchange(pool, nullptr);
+    }
+    if (last != nullptr)
+        last->drop();
+    delete last;
+}
+
+void follow_process() {
+    if (follows_process)
+        return;
+    pthread_atfork([] { mutex.lock(); }, [] { mutex.unlock(); }, in_child);
+    OPENSSL_atexit(at_exit);
+    follows_process = true;
+}
+
+}  // namespace
+
+void set_count(unsigned count) {
+    const std::lock_guard lock(mutex);
+    thread_count = std::max(thread_count, count);
+}
+
+bool post(std::function<void()> work) {
+    const std::lock_guard lock(mutex);
+    if (ended)
+        return false;
+    try {
+        follow_process();
+        if (pool == nullptr)
+            pool = new Pool(thread_count);
+        pool->post(std::move(work));
+        return true;
+    } catch (const std::exception&) {
+        return false;  // no memory, or no thread: the caller computes in place
+    }
+}
+
+void finish() {
+    Pool* last = nullptr;
+    {
+        const std::lock_guard lock(mutex);
+        last = std::exchange(pool, nullptr);
+    }
+    delete last;
+}
+
+unsigned generation() {
+    return forks.load(std::memory_order_relaxed);
+}
+
+}  // namespace offload::workers
