@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the library and the provider are: the library is the one that this program runs on,
+// the provider lies beside it, as installed or as built.
+//
+// Threads: any. Next layer down: the dynamic loader.
+#pragma once
+
+#include <filesystem>
+
+namespace asyncjob::cli {
+
+// libasyncjob.so, absolute. Throws Failure with `status` if it is not a shared library or if
+// its path cannot stand in LD_PRELOAD.
+std::filesystem::path find_library(int status);
+
+// offload.so, absolute. Throws Failure with `status`, naming the places it looked at.
+std::filesystem::path find_module(int status);
+
+}  // namespace asyncjob::cli

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Asking the dynamic loader. Contract: loader_trace.hpp.
+//
+// This program's own loader is asked, never the one that the file names: a file can name
+// anything, and it would be run.
+#include "loader_trace.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <sstream>
+#include <string_view>
+
+namespace asyncjob::cli {
+
+namespace {
+
+// Runs it to its end; standard output and error together.
+std::string output_of(const std::string& loader, const std::string& image,
+                      const std::string& library, std::string& output) {
+    int ends[2];
+    if (pipe(ends) != 0)
+        return std::strerror(errno);
+    const pid_t child = fork();
+    if (child < 0)
+        return std::strerror(errno);
+    if (child == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        dup2(ends[1], STDERR_FILENO);
+        close(ends[0]);
+        close(ends[1]);
+        const char* const before = std::getenv("LD_PRELOAD");
+        setenv("LD_PRELOAD",
+               (before != nullptr && before[0] != '\0' ? library + ":" + before : library).c_str(),
+               1);
+        // As ldd -r does.
+        setenv("LD_TRACE_LOADED_OBJECTS", "1", 1);
+        setenv("LD_WARN", "yes", 1);
+        setenv("LD_BIND_NOW", "yes", 1);
+        setenv("LD_DEBUG", "bindings", 1);
+        unsetenv("LD_DEBUG_OUTPUT");
+        execl(loader.c_str(), loader.c_str(), image.c_str(), nullptr);
+        _exit(127);
+    }
+    close(ends[1]);
+    char buffer[65536];
+    for (;;) {
+        const ssize_t got = read(ends[0], buffer, sizeof(buffer));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        output.append(buffer, static_cast<std::size_t>(got));
+    }
+    close(ends[0]);
+    while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    return {};
+}
+
+std::string_view between(std::string_view text, std::string_view before, std::string_view after) {
+    const std::size_t start = text.find(before);
+    if (start == std::string_view::npos)
+        return {};
+    text.remove_prefix(start + before.size());
+    return text.substr(0, text.find(after));
+}
+
+// A line of LD_DEBUG=bindings:
+//   1234: binding file A [0] to B [0]: normal symbol `NAME' [VERSION]
+bool read_binding(std::string_view line, Binding& binding) {
+    binding.from = between(line, "binding file ", " [");
+    binding.to = between(line, "] to ", " [");
+    binding.symbol = between(line, "symbol `", "'");
+    return !binding.from.empty() && !binding.to.empty() && !binding.symbol.empty();
+}
+
+// A line of the list: NAME => FILE (0x...), or NAME => not found.
+std::string read_library(std::string_view line, LoaderTrace& trace) {
+    const std::string name(between(line, "\t", " =>"));
+    const std::string file(between(line, "=> ", " ("));
+    if (file == "not found")
+        return "its library " + name + " is missing; install it";
+    if (is_library(name, "libssl.so"))
+        trace.libssl = file;
+    if (is_library(name, "libcrypto.so"))
+        trace.libcrypto = file;
+    return {};
+}
+
+}  // namespace
+
+bool is_library(const std::string& file, const std::string& name) {
+    const std::size_t slash = file.rfind('/');
+    return file.compare(slash == std::string::npos ? 0 : slash + 1, name.size(), name) == 0;
+}
+
+std::string trace_loader(const ProgramFacts& program, const std::string& library,
+                         LoaderTrace& trace) {
+    std::string output;
+    const std::string image = std::filesystem::absolute(program.image).string();
+    if (const std::string why = output_of(own_loader(), image, library, output); !why.empty())
+        return "the dynamic loader cannot be asked: " + why;
+    std::istringstream lines(output);
+    std::string line;
+    bool listed = false;
+    while (std::getline(lines, line)) {
+        if (Binding binding; read_binding(line, binding)) {
+            trace.bindings.push_back(std::move(binding));
+        } else if (line.rfind('\t', 0) == 0) {
+            listed = listed || line.find(library) != std::string::npos;
+            if (line.find("=>") == std::string::npos)
+                continue;
+            if (const std::string why = read_library(line, trace); !why.empty())
+                return why;
+        }
+    }
+    if (!listed)
+        return "the dynamic loader does not preload " + library + ": " +
+               output.substr(0, output.find('\n'));
+    return {};
+}
+
+}  // namespace asyncjob::cli

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// asyncjob run: becomes the program, with the library preloaded and the provider configured.
+//
+// All that can go wrong is looked for before exec, as afterwards OpenSSL and the loader would
+// go on without a word, and without the library or the provider.
+//
+// Threads: main only. Next layer down: program.hpp, config.hpp, private_file.hpp.
+#include <openssl/crypto.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+
+#include "commands.hpp"
+#include "config.hpp"
+#include "failure.hpp"
+#include "layout.hpp"
+#include "offload_context.hpp"
+#include "private_file.hpp"
+#include "program.hpp"
+
+namespace asyncjob::cli {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct RunOptions {
+    std::string threads;
+    std::string inner;
+    std::string inner_config;
+    std::string operations;
+};
+
+OffloadOptions offload_options(const CLI::App& command, const RunOptions& given) {
+    OffloadOptions options;
+    options.module = find_module(status_run_failed);
+    if (command.count("--threads") > 0)
+        options.threads = given.threads;
+    if (command.count("--inner") > 0)
+        options.inner = given.inner;
+    // The program may change its folder before OpenSSL reads this.
+    if (command.count("--inner-config") > 0)
+        options.inner_config = fs::absolute(given.inner_config).string();
+    if (command.count("--operations") > 0)
+        options.operations = given.operations;
+    return options;
+}
+
+// What differs from the provider's defaults, for the line on stderr.
+std::string described(const OffloadOptions& options) {
+    std::string text = "offload";
+    const std::pair<const char*, const std::optional<std::string>&> settings[] = {
+        {"threads", options.threads},
+        {"inner", options.inner},
+        {"inner_config", options.inner_config},
+        {"operations", options.operations},
+    };
+    for (const auto& [key, value] : settings) {
+        if (value)
+            text += std::string(text == "offload" ? " (" : ", ") + key + " = " + *value;
+    }
+    return text == "offload" ? text : text + ")";
+}
+
+void preload(const std::string& library) {
+    const char* const before = std::getenv("LD_PRELOAD");
+    const std::string all =
+        before != nullptr && before[0] != '\0' ? library + ":" + before : library;
+    setenv("LD_PRELOAD", all.c_str(), 1);
+}
+
+[[noreturn]] void become(const fs::path& file, const std::vector<std::string>& arguments) {
+    std::vector<char*> argv;
+    for (const std::string& argument : arguments)
+        argv.push_back(const_cast<char*>(argument.c_str()));
+    argv.push_back(nullptr);
+    execv(file.c_str(), argv.data());
+    throw Failure(errno == ENOENT ? status_not_found : status_not_executable,
+                  "'" + file.string() + "' cannot be executed: " + std::strerror(errno));
+}
+
+[[noreturn]] void run(const CLI::App& command, const RunOptions& given,
+                      const ProgramArguments& program) {
+    if (!program || program->empty())
+        throw Failure(status_run_failed,
+                      "run needs a program behind --, as in: asyncjob run -- PROGRAM ARGS");
+    // This process must not load the configuration that it writes for another.
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
+    const fs::path file = find_program(program->front());
+    if (const ProgramFacts facts = inspect_program(file); !facts.obstacle.empty())
+        throw Failure(status_run_failed, facts.obstacle);
+    const fs::path library = find_library(status_run_failed);
+    OffloadOptions options = offload_options(command, given);
+    const fs::path users = find_user_config();
+    add_users_settings(users, options, status_run_failed);
+    try {
+        const OffloadContext check({}, options, status_run_failed);
+    } catch (const Failure& failure) {
+        throw Failure(failure.status(), "the provider " + options.module.string() +
+                                            " does not load: " + failure.what());
+    }
+    const fs::path config = keep_private_file(compose_config(users, options, status_run_failed),
+                                              ".cnf", status_run_failed);
+    preload(library.string());
+    setenv("OPENSSL_CONF", config.c_str(), 1);
+    std::fprintf(stderr, "asyncjob: %s with LD_PRELOAD=%s and OPENSSL_CONF=%s: %s%s\n",
+                 file.c_str(), library.c_str(), config.c_str(),
+                 users.empty() ? "" : (users.string() + " and ").c_str(),
+                 ("the provider " + described(options)).c_str());
+    become(file, *program);
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, const ProgramArguments& program, int& /*status*/) {
+    CLI::App* const command = app.add_subcommand(
+        "run", "Start a program with the library preloaded and the provider offload configured");
+    const auto given = std::make_shared<RunOptions>();
+    command->add_option("--threads", given->threads, "Worker threads; default: one per CPU")
+        ->type_name("N");
+    command->add_option("--inner", given->inner, "The provider that computes; default: default")
+        ->type_name("NAME");
+    command
+        ->add_option("--inner-config", given->inner_config,
+                     "An openssl.cnf for the inner provider alone")
+        ->type_name("FILE");
+    command
+        ->add_option("--operations", given->operations,
+                     "What to offload, separated by commas; default: rsa-sign,rsa-decrypt, or all "
+                     "with another inner provider")
+        ->type_name("LIST");
+
+    command->footer("Example: asyncjob run --threads 4 -- haproxy -f haproxy.cfg");
+    command->callback([command, given, &program] { run(*command, *given, program); });
+}
+
+}  // namespace asyncjob::cli
