@@ -47,10 +47,11 @@ int compare_name(dl_phdr_info* info, std::size_t /*size*/, void* data) {
     auto& search = *static_cast<Search*>(data);
     const char* const slash = std::strrchr(info->dlpi_name, '/');
     const char* const file = slash != nullptr ? slash + 1 : info->dlpi_name;
+    const std::size_t size_with_end = std::strlen(info->dlpi_name) + 1;
     if (std::strncmp(file, search.prefix, std::strlen(search.prefix)) != 0 ||
-        std::strlen(info->dlpi_name) >= sizeof(search.found))
+        size_with_end > sizeof(search.found))
         return 0;
-    std::strcpy(search.found, info->dlpi_name);
+    std::memcpy(search.found, info->dlpi_name, size_with_end);
     return 1;
 }
 
