@@ -122,6 +122,10 @@ class Computation {
 
     [[nodiscard]] bool notify_by(ASYNC_WAIT_CTX* wait) { return notifier_.for_job(wait); }
 
+    [[nodiscard]] Notifier::Published publish(ASYNC_WAIT_CTX* wait) noexcept {
+        return notifier_.publish(wait);
+    }
+
     // On a worker.
     void run() {
         if (!is_abandoned()) {
@@ -256,19 +260,29 @@ int compute(const Inner& inner, void* context, unsigned char* out, std::size_t* 
     if (computation == nullptr)
         return inner(context, out, out_length, out_size, in, in_length);
 
-    for (auto wait = std::chrono::microseconds(0);; wait = std::min(2 * wait, longest_wait)) {
+    const auto published = computation->publish(ASYNC_get_wait_ctx(ASYNC_get_current_job()));
+    if (published == Notifier::Published::not_at_all) {
+        // Nobody would know when to resume the job.
+        while (!computation->finished_within(longest_wait)) {
+        }
+        return computation->take_result(out, out_length);
+    }
+    bool must_pause = published == Notifier::Published::now;
+    auto wait = std::chrono::microseconds(0);
+    for (;;) {
         if (computation->is_lost()) {
             // What the two processes shared stays as it is, for ever.
             (void)new auto(std::move(computation));
             return fail("the process was forked while a worker had the private-key operation");
         }
-        if (computation->finished_within(wait))
+        if (!must_pause && computation->finished_within(wait))
             return computation->take_result(out, out_length);
         if (!pause()) {
             computation->abandon();
             return fail("the job was cancelled while it waited for a private-key operation");
         }
-        wait = std::max(wait, first_wait);
+        must_pause = false;
+        wait = std::clamp(2 * wait, first_wait, longest_wait);
     }
 }
 

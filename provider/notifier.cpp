@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <mutex>
+#include <new>
 
 namespace offload {
 
@@ -62,35 +63,38 @@ void wait_context_ends(ASYNC_WAIT_CTX* /*wait*/, const void* /*key*/, OSSL_ASYNC
     delete channel;
 }
 
-// The channel of a wait context; NULL if there is none and none can be had.
-std::shared_ptr<Channel> channel_of(ASYNC_WAIT_CTX* wait) {
-    void* data = nullptr;
-    OSSL_ASYNC_FD known = OSSL_BAD_ASYNC_FD;
-    if (ASYNC_WAIT_CTX_get_fd(wait, &key, &known, &data) == 1)
-        return *static_cast<std::shared_ptr<Channel>*>(data);
-    // A semaphore: several paused jobs of one wait context each take their own signal.
-    const int descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
-    if (descriptor < 0)
-        return nullptr;
-    auto channel = std::make_shared<Channel>(descriptor);
-    auto held = std::make_unique<std::shared_ptr<Channel>>(channel);
-    if (ASYNC_WAIT_CTX_set_wait_fd(wait, &key, descriptor, held.get(), wait_context_ends) != 1)
-        return nullptr;
-    (void)held.release();
-    return channel;
-}
-
 }  // namespace
 
 bool Notifier::for_job(ASYNC_WAIT_CTX* wait) {
     // With a callback too: only an fd's cleanup tells of the wait context's end.
-    channel_ = channel_of(wait);
-    if (channel_ == nullptr)
-        return false;
+    void* data = nullptr;
+    OSSL_ASYNC_FD known = OSSL_BAD_ASYNC_FD;
+    if (ASYNC_WAIT_CTX_get_fd(wait, &key, &known, &data) == 1) {
+        channel_ = *static_cast<std::shared_ptr<Channel>*>(data);
+    } else {
+        // A semaphore: several paused jobs of one wait context each take their own signal.
+        unpublished_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
+        if (unpublished_ < 0)
+            return false;
+        channel_ = std::make_shared<Channel>(unpublished_);
+    }
     if (ASYNC_WAIT_CTX_get_callback(wait, &callback_, &callback_arg_) == 1 && callback_ != nullptr)
         return ASYNC_WAIT_CTX_set_status(wait, ASYNC_STATUS_OK) == 1;
     callback_ = nullptr;
     return true;
+}
+
+Notifier::Published Notifier::publish(ASYNC_WAIT_CTX* wait) noexcept {
+    if (unpublished_ < 0)
+        return Published::before;
+    auto* const held = new (std::nothrow) std::shared_ptr<Channel>(channel_);
+    if (held == nullptr ||
+        ASYNC_WAIT_CTX_set_wait_fd(wait, &key, unpublished_, held, wait_context_ends) != 1) {
+        delete held;
+        return Published::not_at_all;
+    }
+    unpublished_ = -1;
+    return Published::now;
 }
 
 void Notifier::signal() const {

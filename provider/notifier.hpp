@@ -19,8 +19,15 @@ class Channel;
 
 class Notifier {
   public:
-    // The notifier of a job's wait context. False if an eventfd cannot be had.
+    // The notifier of a job's wait context, whose eventfd may still be unpublished. False if an
+    // eventfd cannot be had.
     [[nodiscard]] bool for_job(ASYNC_WAIT_CTX* wait);
+
+    // Puts a new eventfd into the wait context. The job must pause once then, whatever has been
+    // done by that time: a server learns of fds at a pause, and HAProxy aborts at the end of a
+    // connection that has one which no pause told it of.
+    enum class Published { now, before, not_at_all };
+    [[nodiscard]] Published publish(ASYNC_WAIT_CTX* wait) noexcept;
 
     void signal() const;
 
@@ -31,6 +38,7 @@ class Notifier {
     ASYNC_callback_fn callback_ = nullptr;
     void* callback_arg_ = nullptr;
     std::shared_ptr<Channel> channel_;
+    int unpublished_ = -1;  // the channel's eventfd, until it is in the wait context
 };
 
 }  // namespace offload
