@@ -211,7 +211,7 @@ TEST_F(Cancelled, TheSameContextMaySignAgain) {
             return signature_->sign();
         },
         wait_.get());
-    std::thread device([this] {
+    std::thread device([] {
         wait_for_inner([](auto& told) { return told.holding >= 1; });
         usleep(50'000);
         EXPECT_EQ(inner().holding, 1);
