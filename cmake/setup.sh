@@ -9,7 +9,10 @@ packages=(
     libgtest-dev python3 valgrind                           # tests
     libbenchmark-dev libboost-context-dev                   # bench
 )
-ci_packages=(clang clang-format clang-tidy git)
+ci_packages=(
+    clang clang-format clang-tidy git
+    haproxy trafficserver nginx softhsm2 opensc # tests under real servers, which skip without
+)
 
 # install_missing PACKAGE...
 install_missing() {

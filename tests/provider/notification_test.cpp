@@ -135,6 +135,23 @@ TEST_F(Notification, AnEarlyResumeLeavesTheReadinessOfAJobInTheSameContext) {
     run_to_end(other.job, wait_.get());
 }
 
+TEST_F(Notification, EachOfTwoResultsInOneContextKeepsItReadable) {
+    hold();
+    SigningJob one(library_, wait_.get());
+    SigningJob other(library_, wait_.get());
+    ASSERT_EQ(one.job.go(), ASYNC_PAUSE);
+    ASSERT_EQ(other.job.go(), ASYNC_PAUSE);
+    const int computed = inner().computed;
+    let_go();
+    wait_for_inner([computed](auto& told) { return told.computed == computed + 2; });
+    { const Gate the_worker_is_past_both; }
+    const int fd = wait_fd(wait_.get());
+    EXPECT_EQ(other.job.go(), ASYNC_FINISH);
+    EXPECT_TRUE(becomes_readable(fd, Wait::not_at_all));
+    EXPECT_EQ(one.job.go(), ASYNC_FINISH);
+    EXPECT_FALSE(becomes_readable(fd, Wait::not_at_all));
+}
+
 // Servers that resume whatever is paused when their event loop comes round.
 TEST_F(Notification, AnEarlyResumePausesAgain) {
     hold();
