@@ -37,6 +37,18 @@ install_missing() {
     rm -f "$log"
 }
 
+# Installs a package of bookworm-backports, which the machine's Debian sources may not name.
+# Fails quietly: what wants it skips.
+install_backport() {
+    dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed && return
+    awk 'BEGIN { RS = "" }
+         /Suites: bookworm bookworm-updates/ {
+             sub(/Suites:[^\n]*/, "Suites: bookworm-backports"); print; exit }' \
+        /etc/apt/sources.list.d/*.sources >/etc/apt/sources.list.d/asyncjob-backports.sources &&
+        apt-get update && DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y --no-install-recommends -t bookworm-backports "$1"
+} </dev/null >/dev/null 2>&1
+
 # build_preset PRESET [cmake options...]
 build_preset() {
     local preset=$1
