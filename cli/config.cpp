@@ -25,6 +25,10 @@ namespace {
 
 constexpr const char* our_clause = "?provider=offload";
 
+// With a device as inner provider: its keys come to offload by their URI, and all other keys,
+// TLS's ephemeral ones among them, must not be made in the device.
+constexpr const char* device_clause = "?provider=default";
+
 using Conf = std::unique_ptr<CONF, decltype(&NCONF_free)>;
 
 // The file's sections. OpenSSL expands variables and follows includes on the way.
@@ -124,7 +128,8 @@ class Writer {
 };
 
 // The user's default properties and our preference.
-std::string combine_properties(const char* users, const fs::path& file, int status) {
+std::string combine_properties(const char* users, const std::string& clause, const fs::path& file,
+                               int status) {
     const std::string had = users != nullptr ? users : "";
     static const std::regex our_choice(R"((^|,)\s*\??\s*provider\s*=\s*offload\s*(,|$))");
     static const std::regex any_choice(R"((^|,)\s*[?-]?\s*provider\s*([=!,]|$))");
@@ -136,7 +141,7 @@ std::string combine_properties(const char* users, const fs::path& file, int stat
                                   " already chooses a provider (default_properties = " + had +
                                   "), and only one can be chosen; take that out, or let offload "
                                   "wrap that provider with --inner");
-    return had.find_first_not_of(" \t") == std::string::npos ? our_clause : had + "," + our_clause;
+    return had.find_first_not_of(" \t") == std::string::npos ? clause : had + "," + clause;
 }
 
 void add_default_provider(Writer& writer, CONF* conf, const char* providers) {
@@ -218,8 +223,10 @@ std::string compose_config(const fs::path& user, const OffloadOptions& options, 
         "alg_section", value_of(conf.get(), init.c_str(), "alg_section"), "asyncjob_algorithms");
     writer.section(properties);
     writer.entry("default_properties",
-                 combine_properties(value_of(conf.get(), properties.c_str(), "default_properties"),
-                                    user, status));
+                 combine_properties(
+                     value_of(conf.get(), properties.c_str(), "default_properties"),
+                     options.inner.value_or("default") == "default" ? our_clause : device_clause,
+                     user, status));
     writer.section(providers);
     const std::string offload = writer.link(
         "offload", value_of(conf.get(), providers.c_str(), "offload", true), "asyncjob_offload");

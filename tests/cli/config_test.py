@@ -41,6 +41,15 @@ class KeepsTheUsers(ProgramTest):
     def test_openssls_own_file_gets_default_and_offload(self):
         self.assertEqual(self.providers(), ["default", "offload"])
 
+    def test_a_device_gets_no_keys_but_its_own(self):
+        """With a device inside, only keys that name it go there: not TLS's ephemeral ones."""
+        for options, clause in (((), "?provider=offload"),
+                                (("--inner", "legacy"), "?provider=default")):
+            with self.subTest(options=options):
+                result = self.run_program("sh", "-c", "cat $OPENSSL_CONF", options=options)
+                self.expect(result, 0)
+                self.assertIn(f"default_properties = {clause}\n", result.stdout)
+
     def test_no_file_gets_default_and_offload(self):
         for name in ("/no/such/file", "", "/dev/null"):
             with self.subTest(name=name):
