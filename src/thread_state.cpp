@@ -27,8 +27,9 @@ std::atomic<long> exit_key = no_key;
 
 void thread_ends(void* state) {
     ThreadState& self = this_thread;
-    // Destructors of other keys may still resume their jobs: wait for the last round.
-    if (self.pool.in_flight() && ++self.exit_rounds < PTHREAD_DESTRUCTOR_ITERATIONS &&
+    // Destructors of other keys may still resume their jobs: wait for the last round but one;
+    // the last is that of tools which watch threads.
+    if (self.pool.in_flight() && ++self.exit_rounds < PTHREAD_DESTRUCTOR_ITERATIONS - 1 &&
         pthread_setspecific(static_cast<pthread_key_t>(exit_key.load()), state) == 0)
         return;
     abandoned.fetch_add(self.pool.abandon(), std::memory_order_relaxed);
