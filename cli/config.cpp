@@ -160,13 +160,7 @@ void add_offload(Writer& writer, const std::string& section, const OffloadOption
     if (options.activate)
         writer.entry("activate", "1");
     writer.entry("module", options.module.string());
-    const std::pair<const char*, const std::optional<std::string>&> settings[] = {
-        {"threads", options.threads},
-        {"inner", options.inner},
-        {"inner_config", options.inner_config},
-        {"operations", options.operations},
-    };
-    for (const auto& [key, value] : settings) {
+    for (const auto& [key, value] : options.settings()) {
         if (value)
             writer.entry(key, *value);
     }

@@ -6,6 +6,7 @@
 // Threads: any. Next layer down: libcrypto's NCONF.
 #pragma once
 
+#include <array>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -20,6 +21,18 @@ struct OffloadOptions {
     std::optional<std::string> inner;
     std::optional<std::string> inner_config;
     std::optional<std::string> operations;
+
+    // Those of the provider, with their names.
+    struct Setting {
+        const char* key;
+        const std::optional<std::string>& value;
+    };
+    [[nodiscard]] std::array<Setting, 4> settings() const {
+        return {{{"threads", threads},
+                 {"inner", inner},
+                 {"inner_config", inner_config},
+                 {"operations", operations}}};
+    }
 };
 
 // The file that OpenSSL would read: $OPENSSL_CONF or its default, absolute. Empty if there is

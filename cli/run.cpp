@@ -54,13 +54,7 @@ OffloadOptions offload_options(const CLI::App& command, const RunOptions& given)
 // What differs from the provider's defaults, for the line on stderr.
 std::string described(const OffloadOptions& options) {
     std::string text = "offload";
-    const std::pair<const char*, const std::optional<std::string>&> settings[] = {
-        {"threads", options.threads},
-        {"inner", options.inner},
-        {"inner_config", options.inner_config},
-        {"operations", options.operations},
-    };
-    for (const auto& [key, value] : settings) {
+    for (const auto& [key, value] : options.settings()) {
         if (value)
             text += std::string(text == "offload" ? " (" : ", ") + key + " = " + *value;
     }
