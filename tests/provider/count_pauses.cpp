@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// A library to preload into a server: it counts the calls of ASYNC_pause_job(), from all its
-// processes, in a file that they map: a 64-bit number. COUNT_PAUSES_FILE is its path.
+// An auditor of the dynamic loader, for LD_AUDIT: it counts the calls of ASYNC_pause_job(), from
+// all processes of a server, in a file that they map: a 64-bit number. COUNT_PAUSES_FILE is its
+// path. It counts whichever library's function the program got, and wherever that library
+// stands in LD_PRELOAD, which is left to `asyncjob run`.
 //
 // Servers clear or keep their environment as they like, so the path is read at load.
-#include <dlfcn.h>
 #include <fcntl.h>
+#include <link.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 
 namespace {
 
@@ -28,11 +31,33 @@ Count* map_count() {
 
 Count* const count = map_count();
 
-}  // namespace
+// All references in a process lead to one definition.
+std::atomic<int (*)()> pause_job;
 
-extern "C" int ASYNC_pause_job() {
-    static auto* const next = reinterpret_cast<int (*)()>(dlsym(RTLD_NEXT, "ASYNC_pause_job"));
+int counted_pause_job() {
     if (count != nullptr)
         ++*count;
-    return next();
+    return pause_job.load()();
+}
+
+}  // namespace
+
+extern "C" {
+
+unsigned la_version(unsigned /*newest*/) {
+    return LAV_CURRENT;
+}
+
+unsigned la_objopen(link_map* /*object*/, Lmid_t /*list*/, std::uintptr_t* /*cookie*/) {
+    return LA_FLG_BINDTO | LA_FLG_BINDFROM;
+}
+
+// Where a reference is to lead.
+std::uintptr_t la_symbind64(Elf64_Sym* symbol, unsigned /*index*/, std::uintptr_t* /*from*/,
+                            std::uintptr_t* /*to*/, unsigned* /*flags*/, const char* name) {
+    if (std::strcmp(name, "ASYNC_pause_job") != 0)
+        return symbol->st_value;
+    pause_job = reinterpret_cast<int (*)()>(symbol->st_value);
+    return reinterpret_cast<std::uintptr_t>(counted_pause_job);
+}
 }

@@ -1,15 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""nginx, which has no asynchronous mode: it works synchronously through the provider, though
-it clears its workers' environment, and never pauses.
+"""The recipe for nginx, which has no asynchronous mode: it works synchronously through the
+provider, though it clears its workers' environment, and never pauses.
 
-Usage: nginx_test.py LIBRARY PROVIDER CLIENT COUNTER"""
+Usage: nginx_test.py PROGRAM LIBRARY PROVIDER CLIENT COUNTER"""
 
 import sys
 
+import recipes
 import servers
 
-CONFIGURATION = """\
+# In place of the distribution's nginx.conf.
+AROUND = """\
 daemon off;
 worker_processes 2;
 error_log stderr;
@@ -23,36 +25,32 @@ http {
     uwsgi_temp_path %(folder)s/uwsgi;
     scgi_temp_path %(folder)s/scgi;
     ssl_protocols TLSv1.2 TLSv1.3;
-    server {
-        listen 127.0.0.1:%(rsa_port)d ssl;
-        ssl_certificate %(folder)s/rsa.pem;
-        ssl_certificate_key %(folder)s/rsa.key;
-        location / { return 200 "hello"; }
-    }
-    server {
-        listen 127.0.0.1:%(ec_port)d ssl;
-        ssl_certificate %(folder)s/ec.pem;
-        ssl_certificate_key %(folder)s/ec.key;
-        location / { return 200 "hello"; }
-    }
+    include %(folder)s/etc/nginx/conf.d/*.conf;
 }
 """
 
 
 def main():
-    program = servers.find_program("nginx")
+    servers.find_program("nginx")
+    recipe = recipes.load("nginx")
+    command, = recipe.commands
     with servers.Site(servers.Files(*sys.argv[1:])) as site:
-        kinds = {kind: site.certificate(kind) for kind in ("rsa", "ec")}
-        ports = {kind: servers.free_port() for kind in kinds}
-        configuration = site.write("nginx.conf", CONFIGURATION % {
-            "folder": site.folder, "rsa_port": ports["rsa"], "ec_port": ports["ec"]})
-        site.start([program, "-p", site.folder, "-c", configuration, "-e", "stderr"])
-        for kind, (certificate, _, _) in kinds.items():
-            site.wait_for_port(ports[kind])
+        origin = servers.Origin()
+        around = site.write("/etc/nginx/nginx.conf", AROUND % {"folder": site.folder})
+        for kind in ("rsa", "ec"):
+            certificate = site.certificate(kind, "/etc/nginx")
+            port = servers.free_port()
+            site.install(recipe, "/etc/nginx/conf.d/site.conf", {
+                "listen 443 ": "listen 127.0.0.1:%d " % port,
+                "127.0.0.1:8080": "127.0.0.1:%d" % origin.server_port})
+            site.start(command, {"-- nginx": "-- nginx -p %s -c %s -e stderr" %
+                                             (site.folder, around)}, kind)
+            site.wait_for_port(port)
+            site.expect_loaded(all)
             for version in ("1.2", "1.3"):
-                if site.shake_hands(ports[kind], version, certificate) != 0:
+                if site.shake_hands(port, version, certificate) != 0:
                     servers.dropin.fail("nginx has jobs now")
-        site.expect_provider()
+            site.end_all()
 
 
 main()

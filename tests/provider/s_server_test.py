@@ -1,30 +1,35 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""`openssl s_server -async` with the provider, one connection at a time: it waits for the
-job's fd. (With -www it sleeps for a second at each pause, with -rev it takes a pause for a
-failure.)
+"""The recipes for `openssl s_server -async`, by `asyncjob run` and by hand, one connection at a
+time: it waits for the job's fd.
 
-Usage: s_server_test.py LIBRARY PROVIDER CLIENT COUNTER"""
+Usage: s_server_test.py PROGRAM LIBRARY PROVIDER CLIENT COUNTER"""
 
 import sys
 
+import recipes
 import servers
 
 COUNT = 200
 
 
 def main():
-    program = servers.find_program("openssl")
+    servers.find_program("openssl")
+    by_run, by_hand = recipes.load("openssl s_server"), recipes.load("By hand")
     with servers.Site(servers.Files(*sys.argv[1:])) as site:
-        for kind in ("rsa", "ec"):
-            certificate, key, _ = site.certificate(kind)
+        site.install_openssl_cnf(by_hand)
+        library = {"libasyncjob.so": site.files.library}
+        for recipe, kind, more in ((by_run, "rsa", {}), (by_run, "ec", {}),
+                                   (by_hand, "rsa", library)):
+            command, = recipe.commands
+            certificate = site.certificate(kind, "/etc/ssl")
             port = servers.free_port()
-            site.start([program, "s_server", "-async", "-accept", "127.0.0.1:%d" % port,
-                        "-cert", certificate, "-key", key])
+            site.start(command, {"-accept 443 ": "-accept 127.0.0.1:%d " % port, **more}, kind)
             site.wait_for_port(port)
             for version in ("1.2", "1.3"):
                 site.expect_pauses(site.shake_hands(port, version, certificate, COUNT,
                                                     at_a_time=1, echo=True), COUNT)
+            site.end_all()
 
 
 main()

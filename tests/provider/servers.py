@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests under real servers share: an openssl.cnf with the provider, certificates,
-servers with the library preloaded, the client, and the number of pauses."""
+"""What the tests under real servers share: the recipes' files and commands with what must differ
+here, certificates, an origin, the client, and the number of pauses."""
 
+import http.server
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -11,6 +13,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "dropin"))
@@ -20,28 +23,8 @@ HANDSHAKES = 2000
 AT_A_TIME = 50
 CLIENT_PATIENCE = 240
 
-CONFIGURATION = """\
-openssl_conf = openssl_init
-
-[openssl_init]
-providers = providers
-alg_section = algorithms
-
-[algorithms]
-default_properties = ?provider=%s
-
-[providers]
-offload = offload_provider
-default = default_provider
-
-[offload_provider]
-module = %s
-activate = 1
-%s
-
-[default_provider]
-activate = 1
-"""
+# ECDSA on P-256 costs less than handing it over, so the provider has to be asked to.
+ECDSA_TOO = "--operations rsa-sign,rsa-decrypt,ecdsa-sign"
 
 
 def find_program(name):
@@ -87,12 +70,48 @@ def descendants(pid):
     return found
 
 
-class Files:
-    """What the build made: the library, the provider, the client, the counter."""
+class Hello(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
 
-    def __init__(self, library, provider, client, counter):
-        self.library, self.provider, self.client, self.counter = (
-            os.path.abspath(path) for path in (library, provider, client, counter))
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "5")
+        self.end_headers()
+        self.wfile.write(b"hello")
+
+    def log_message(self, *_):
+        pass
+
+
+class Origin(http.server.ThreadingHTTPServer):
+    """The server behind a proxy, on threads of this process. Proxies may drop connections."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Hello)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, *_):
+        pass
+
+
+def replace(text, replacements):
+    """Each must be of use: a recipe that changes must not leave its test behind."""
+    for old, new in replacements.items():
+        if old not in text:
+            dropin.fail("'%s' is not in the recipe:\n%s" % (old, text))
+        text = text.replace(old, new)
+    return text
+
+
+class Files:
+    """What the build made: the program, the library, the provider, the client, the counter."""
+
+    def __init__(self, program, library, provider, client, counter):
+        self.program, self.library, self.provider, self.client, self.counter = (
+            os.path.abspath(path) for path in (program, library, provider, client, counter))
         dropin.skip_if_sanitized(library)
 
 
@@ -107,7 +126,6 @@ class Site:
         self.folder = self.temporary.name
         os.chmod(self.folder, 0o755)
         self.pids = []
-        self.configure("operations = rsa-sign rsa-decrypt ecdsa-sign")
         self.count_file = self.path("pauses")
         with open(self.count_file, "wb") as count:
             count.write(bytes(8))
@@ -115,20 +133,31 @@ class Site:
         return self
 
     def __exit__(self, *_):
-        for pid in self.pids:
-            self.end(pid)
+        self.end_all()
         self.temporary.cleanup()
-
-    def configure(self, options, preferred="offload"):
-        self.write("openssl.cnf", CONFIGURATION % (preferred, self.files.provider, options))
 
     def path(self, name):
         return os.path.join(self.folder, name)
 
     def write(self, name, text):
-        with open(self.path(name), "w") as file:
+        """`name` may be a recipe's: /etc is in this folder."""
+        path = self.relocate(name) if name.startswith("/") else self.path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
             file.write(text)
-        return self.path(name)
+        return path
+
+    def relocate(self, text):
+        return text.replace("/etc/", self.folder + "/etc/")
+
+    def install(self, recipe, name, replacements):
+        """Writes a recipe's file where the recipe's command will find it."""
+        return self.write(name, replace(self.relocate(recipe.files[name]), replacements))
+
+    def install_openssl_cnf(self, recipe):
+        """The configuration by hand, with the provider that is not installed."""
+        self.install(recipe, "/etc/asyncjob/openssl.cnf", {
+            "[offload_section]\n": "[offload_section]\nmodule = %s\n" % self.files.provider})
 
     def read(self, name):
         with open(self.path(name), errors="replace") as file:
@@ -138,39 +167,69 @@ class Site:
         with open(self.count_file, "rb") as count:
             return struct.unpack("=Q", count.read(8))[0]
 
-    def certificate(self, kind):
-        """A certificate's file, its key's, and one with both."""
+    def certificate(self, kind, folder):
+        """Makes site.crt, site.key and site.pem in a recipe's folder; returns one to trust."""
         certificate, key = dropin.make_certificate(self.folder, kind)
-        both = self.write(kind + "-both.pem", self.read(kind + ".pem") + self.read(kind + ".key"))
-        return certificate, key, both
+        texts = {"crt": self.read(certificate), "key": self.read(key)}
+        texts["pem"] = texts["crt"] + texts["key"]
+        for name, text in texts.items():
+            self.write("%s/site.%s" % (folder, name), text)
+        return certificate
 
     def environment(self, **more):
-        return dict(os.environ, OPENSSL_CONF=self.path("openssl.cnf"),
-                    LD_PRELOAD=self.files.counter + ":" + self.files.library,
-                    COUNT_PAUSES_FILE=self.count_file, **more)
+        """Of a shell whose user has installed asyncjob, and counts pauses."""
+        path = [os.path.dirname(self.files.program), os.environ["PATH"], "/usr/sbin"]
+        return dict(os.environ, PATH=":".join(path), XDG_RUNTIME_DIR=self.folder,
+                    LD_AUDIT=self.files.counter, COUNT_PAUSES_FILE=self.count_file, **more)
 
-    def start(self, command, name="server", daemon=False, **environment):
-        """Starts a server; its output goes to NAME.log. A daemon's first process ends."""
-        with open(self.path(name + ".log"), "w") as log:
-            process = subprocess.Popen(command, env=self.environment(**environment), stdout=log,
-                                       stderr=log,
+    def start(self, command, replacements={}, kind="rsa", daemon=False, **environment):
+        """Starts a server by a recipe's command, for certificates of that kind; its output goes
+        to server.log. A daemon's first process ends."""
+        if kind == "ec":
+            command = replace(command, {"asyncjob run": "asyncjob run " + ECDSA_TOO})
+        command = replace(self.relocate(command), replacements)
+        words = shlex.split(command.replace("\\\n", ""))
+        print("  $", " ".join(words))
+        if "=" in words[0]:
+            words.insert(0, "env")
+        with open(self.path("server.log"), "w") as log:
+            process = subprocess.Popen(words, env=self.environment(**environment), stdout=log,
+                                       stderr=log, cwd=self.folder,
                                        stdin=subprocess.DEVNULL if daemon else subprocess.PIPE)
         if daemon:
             if process.wait(dropin.PATIENCE) != 0:
                 dropin.fail("%s ended with %d:\n%s" %
-                            (command[0], process.returncode, self.read(name + ".log")))
+                            (words, process.returncode, self.read("server.log")))
         else:
             self.pids.append(process.pid)
             self.process = process
         return process
 
-    def wait_for_port(self, port, name="server"):
+    def wait_for_port(self, port):
+        """Waits for the server, which then has the library and the provider."""
         def ready():
             for pid in self.pids:
                 if not alive(pid):
-                    dropin.fail("the server has ended:\n" + self.read(name + ".log"))
+                    dropin.fail("the server has ended:\n" + self.read("server.log"))
             return accepts(port)
-        dropin.wait_for("port %d; its log:\n%s" % (port, self.read(name + ".log")), ready)
+        dropin.wait_for("port %d; its log:\n%s" % (port, self.read("server.log")), ready)
+        self.expect_loaded(any)
+
+    def expect_loaded(self, how):
+        """Any or all of the server's processes have the library and the provider. HAProxy's
+        master starts itself anew, and may not have come that far."""
+        def loaded(pid):
+            with open("/proc/%d/maps" % pid) as file:
+                maps = file.read()
+            return all(os.path.realpath(path) in maps
+                       for path in (self.files.library, self.files.provider))
+        if not how(map(loaded, self.pids + descendants(self.pids[0]))):
+            dropin.fail("the server has not loaded the library and the provider:\n" +
+                        self.read("server.log"))
+
+    def end_all(self):
+        while self.pids:
+            self.end(self.pids.pop())
 
     def end(self, pid):
         """Ends a process and what it has started."""
@@ -214,10 +273,3 @@ class Site:
         """A worker may be done before the job pauses, but not always."""
         if paused < count // 10:
             dropin.fail("only %d pauses in %d handshakes" % (paused, count))
-
-    def expect_provider(self):
-        """The server has loaded the provider."""
-        for pid in [self.pids[0]] + descendants(self.pids[0]):
-            with open("/proc/%d/maps" % pid) as maps:
-                if self.files.provider not in maps.read():
-                    dropin.fail("process %d has not loaded the provider" % pid)
