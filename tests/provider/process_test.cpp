@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Processes: forks, exits, many threads.
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <string>
 #include <thread>
 
 #include "support.hpp"
@@ -186,6 +189,25 @@ TEST_F(Process, ExitAfterTheLibraryContextIsFreedIsClean) {
             work.finish_all();
         }
         std::exit(testing::Test::HasFailure() ? 1 : 0);
+    }));
+}
+
+// The server's thread has a job to pause, and others to serve.
+TEST_F(Process, WorkersGiveWayToTheThreadThatWakesThem) {
+    EXPECT_TRUE(passes_in_child([] {
+        InFlight work(1);
+        work.pause_all();
+        work.finish_all();
+        EXPECT_EQ(sched_getscheduler(0), SCHED_OTHER);
+        int workers = 0;
+        for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+            const pid_t thread = std::stoi(task.path().filename());
+            if (thread == getpid())
+                continue;
+            ++workers;
+            EXPECT_EQ(sched_getscheduler(thread), SCHED_BATCH);
+        }
+        EXPECT_EQ(workers, 1);
     }));
 }
 
