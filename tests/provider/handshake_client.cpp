@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A client for the server tests: many full TLS handshakes, some at a time, on one thread, each
-// with an HTTP request whose reply must come. It prints one line of counts.
+// A client for the server tests and benchmarks: many full TLS handshakes, some at a time, on one
+// thread, each with an HTTP request whose reply must come. It prints one line of counts.
 //
 // Usage: handshake_client PORT COUNT AT-A-TIME VERSION(1.2|1.3) CA-FILE [ECHO]
-// With ECHO a line is sent in place of a request, and the reply is not looked at.
+// A COUNT like 2.5s stands for those that can be begun in that time; "in time" are those that
+// ended in it. With ECHO a line is sent in place of a request, and the reply is not looked at.
 #include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -154,7 +155,10 @@ int main(int argc, char** argv) {
     server.sin_family = AF_INET;
     server.sin_port = htons(static_cast<std::uint16_t>(std::atoi(argv[1])));
     server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const bool timed = std::strchr(argv[2], 's') != nullptr;
     const auto count = static_cast<unsigned>(std::atoi(argv[2]));
+    const std::chrono::duration<double> time =
+        timed ? std::chrono::duration<double>(std::atof(argv[2])) : patience;
     const auto at_a_time = static_cast<std::size_t>(std::atoi(argv[3]));
     SSL_CTX* const context = make_context(argv[4], argv[5]);
     const bool echo = argc > 6;
@@ -165,8 +169,12 @@ int main(int argc, char** argv) {
     const auto begin = Clock::now();
     Counts counts;
     std::vector<std::unique_ptr<Connection>> live;
-    while ((counts.started < count || !live.empty()) && Clock::now() - begin < patience) {
-        while (counts.started < count && live.size() < at_a_time) {
+    unsigned in_time = 0;
+    const auto more_to_start = [&] {
+        return timed ? Clock::now() - begin < time : counts.started < count;
+    };
+    while ((!live.empty() || more_to_start()) && Clock::now() - begin < patience) {
+        while (live.size() < at_a_time && more_to_start()) {
             auto& made = live.emplace_back(std::make_unique<Connection>(context, server, echo));
             epoll_event interest{};
             interest.events = EPOLLIN | EPOLLOUT | EPOLLET;
@@ -181,15 +189,18 @@ int main(int argc, char** argv) {
             auto* const connection = static_cast<Connection*>(events[at].data.ptr);
             if (!connection->go_on(counts))
                 continue;
+            if (Clock::now() - begin < time)
+                in_time = counts.replies;
             live.erase(std::find_if(live.begin(), live.end(), [connection](const auto& one) {
                 return one.get() == connection;
             }));
         }
     }
     const std::chrono::duration<double> seconds = Clock::now() - begin;
-    std::printf("started %u handshakes %u replies %u seconds %.3f failure %s\n", counts.started,
-                counts.handshakes, counts.replies, seconds.count(),
+    std::printf("started %u handshakes %u replies %u seconds %.3f in time %u failure %s\n",
+                counts.started, counts.handshakes, counts.replies, seconds.count(), in_time,
                 counts.first_failure.empty() ? "none" : counts.first_failure.c_str());
     SSL_CTX_free(context);
-    return counts.handshakes == count && counts.replies == count ? 0 : 1;
+    const unsigned expected = timed ? counts.started : count;
+    return counts.handshakes == expected && counts.replies == expected ? 0 : 1;
 }
