@@ -156,7 +156,7 @@ std::unique_ptr<InnerProvider> load(const OSSL_CORE_HANDLE* handle, const Core& 
         core.raise(handle, "offload: %s", wrong.c_str());
         return nullptr;
     }
-    workers::set_count(config.threads);
+    workers::prepare(config.threads, config.inner == "default");
     auto inner = std::make_unique<InnerProvider>(std::move(config));
     if (std::string wrong = inner->load(); !wrong.empty()) {
         core.raise(handle, "offload: %s", wrong.c_str());

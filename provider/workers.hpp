@@ -13,9 +13,10 @@
 
 namespace offload::workers {
 
-// How many threads to start, before the first piece of work; later calls raise the number
-// for processes that have none yet.
-void set_count(unsigned count);
+// How many threads to start, before the first piece of work, and whether some of it computes on
+// them: if not, they wait for a device, and are to go on as soon as it answers. Later calls raise
+// the number, for processes that have none yet.
+void prepare(unsigned count, bool computing);
 
 // Hands a piece of work to a worker. False if there is none and none can be had.
 [[nodiscard]] bool post(std::function<void()> work);
