@@ -71,7 +71,7 @@ class Connection {
                 if (phase_ == Phase::handshake)
                     ++counts.handshakes;
                 if (phase_ == Phase::reply) {
-                    counts.replies += echo_ || reply_.rfind("HTTP/1.", 0) == 0 ? 1 : 0;
+                    counts.replies += echo_ || reply_.rfind("HTTP/1.1 200", 0) == 0 ? 1 : 0;
                     SSL_shutdown(ssl_);
                     return true;
                 }

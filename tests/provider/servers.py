@@ -74,6 +74,7 @@ class Hello(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
+        self.server.wait()
         self.send_response(200)
         self.send_header("Content-Length", "5")
         self.end_headers()
@@ -84,14 +85,24 @@ class Hello(http.server.BaseHTTPRequestHandler):
 
 
 class Origin(http.server.ThreadingHTTPServer):
-    """The server behind a proxy, on threads of this process. Proxies may drop connections."""
+    """The server behind a proxy, on threads of this process. Proxies may drop connections.
+    It replies when it has got `reply_at` requests."""
 
     daemon_threads = True
-    request_queue_size = 256
+    request_queue_size = 1024
 
-    def __init__(self):
+    def __init__(self, reply_at=1):
         super().__init__(("127.0.0.1", 0), Hello)
+        self.missing = reply_at
+        self.arrived = threading.Condition()
         threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def wait(self):
+        with self.arrived:
+            self.missing -= 1
+            if self.missing == 0:
+                self.arrived.notify_all()
+            self.arrived.wait_for(lambda: self.missing <= 0, dropin.PATIENCE)
 
     def handle_error(self, *_):
         pass
