@@ -17,8 +17,8 @@ import sys
 import tempfile
 import time
 
-CONCURRENT = 16
 INTERVAL_MS = 2
+DEVICE_WORKERS = 16
 PATIENCE = 30
 SYNCHRONOUS, ASYNCHRONOUS = "synchronous", "asynchronous"
 
@@ -93,6 +93,15 @@ def parse_arguments():
     parser.add_argument("--slices", type=int, default=5, metavar="N", help="for each server")
     parser.add_argument("--seconds", type=float, default=2, metavar="S", help="of each slice")
     parser.add_argument("--bits", type=int, default=4096, help="of the key on the CPU")
+    parser.add_argument("--concurrent", type=int, default=16, metavar="N", help="handshakes")
+    parser.add_argument(
+        "--device-concurrent",
+        type=int,
+        default=32,
+        metavar="N",
+        help="handshakes with the device: more than its workers, as some are on their way",
+    )
+    parser.add_argument("--tls", choices=("1.2", "1.3"), default="1.3", help="version")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
     return parser.parse_args()
 
@@ -195,10 +204,11 @@ class Server:
             self.fail(f"has {threads} threads, not {1 + self.workers}")
 
 
-def measure(programs, server, seconds):
+def measure(programs, server, load, seconds):
     """One slice: {figure: value}."""
+    concurrent, version = load
     storm = subprocess.Popen(
-        [programs["storm"], str(server.tls), f"{seconds}s", str(CONCURRENT), "1.3"]
+        [programs["storm"], str(server.tls), f"{seconds}s", str(concurrent), version]
         + [server.certificate],
         env=dict(os.environ, OPENSSL_CONF=server.client_configuration),
         stdout=subprocess.PIPE,
@@ -231,15 +241,16 @@ def summarise(values):
     return {"median": median, "spread": (high - low) / median if median else 0.0, "values": values}
 
 
-def compare(programs, servers, arguments):
+def compare(programs, servers, concurrent, arguments):
     """{figure: {mode: summary}} of two servers, by slices in turn."""
+    load = (concurrent, arguments.tls)
     for server in servers.values():
-        measure(programs, server, 0.3)
+        measure(programs, server, load, 0.3)
         server.check()
     slices = {mode: [] for mode in servers}
     for turn in range(arguments.slices):
         for mode in list(servers)[:: 1 if turn % 2 == 0 else -1]:
-            slices[mode].append(measure(programs, servers[mode], arguments.seconds))
+            slices[mode].append(measure(programs, servers[mode], load, arguments.seconds))
     return {
         figure: {
             mode: summarise([one[figure] for one in taken]) for mode, taken in slices.items()
@@ -290,17 +301,20 @@ def main():
         before = [*start, "--threads", str(cpus), "--"]
         with Server(folder, "sync", key) as sync, \
                 Server(folder, "async", key, before, cpus) as with_jobs:
-            cases[f"RSA-{arguments.bits}, {cpus} workers"] = compare(
-                programs, {SYNCHRONOUS: sync, ASYNCHRONOUS: with_jobs}, arguments)
+            cases[f"RSA-{arguments.bits}, {cpus} workers, {arguments.concurrent} at a time"] = \
+                compare(programs, {SYNCHRONOUS: sync, ASYNCHRONOUS: with_jobs},
+                        arguments.concurrent, arguments)
 
         key = make_key(folder, DEVICE_BITS)
         before = [*start, "--inner", "demo-device", "--inner-config", device,
-                  "--threads", str(CONCURRENT), "--"]
+                  "--threads", str(DEVICE_WORKERS), "--"]
         with Server(folder, "device-sync", key, OPENSSL_CONF=device) as sync, \
-                Server(folder, "device-async", key, before, CONCURRENT,
+                Server(folder, "device-async", key, before, DEVICE_WORKERS,
                        OPENSSL_CONF=prefer) as with_jobs:
-            cases[f"5 ms device, {CONCURRENT} workers"] = compare(
-                programs, {SYNCHRONOUS: sync, ASYNCHRONOUS: with_jobs}, arguments)
+            cases[f"5 ms device, {DEVICE_WORKERS} workers, "
+                  f"{arguments.device_concurrent} at a time"] = \
+                compare(programs, {SYNCHRONOUS: sync, ASYNCHRONOUS: with_jobs},
+                        arguments.device_concurrent, arguments)
 
     version = run("haproxy", "-v").splitlines()[0]
     openssl = run("openssl", "version").strip()
@@ -309,7 +323,7 @@ def main():
         ("server", f"{version}, nbthread 1"),
         ("library", openssl),
         ("machine", f"{machine.sysname} {machine.release} {machine.machine}, {cpus} CPUs"),
-        ("load", f"{CONCURRENT} handshakes at a time, a plain request each {INTERVAL_MS} ms"),
+        ("load", f"full handshakes, TLS {arguments.tls}; a plain request each {INTERVAL_MS} ms"),
         ("medians of", f"{arguments.slices} slices of {arguments.seconds:g} s in turn"),
     ):
         print(f"{what + ':':<11} {text}")
