@@ -181,7 +181,7 @@ int pauses_of_some_signatures(OSSL_LIB_CTX* library) {
 void check_provider(Report& report) {
     OffloadOptions options;
     try {
-        options.module = find_module(status_failed);
+        options.module = find_offload(status_failed);
         const OffloadContext context({}, options, status_failed);
         const int pauses = pauses_of_some_signatures(context.get());
         if (pauses < 0)
@@ -207,7 +207,7 @@ void check_configuration(Report& report) {
     const fs::path users = find_user_config();
     const std::string name = users.empty() ? "none" : users.string();
     try {
-        options.module = find_module(status_failed);
+        options.module = find_offload(status_failed);
         add_users_settings(users, options, status_failed);
         const OffloadContext context({}, options, status_failed);
         const OffloadContext both(users, options, status_failed);

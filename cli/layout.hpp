@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the library and the provider are: the library is the one that this program runs on,
-// the provider lies beside it, as installed or as built.
+// Where the library and the provider modules are: the library is the one that this program
+// runs on, modules lie beside it, as installed or as built.
 //
 // Threads: any. Next layer down: the dynamic loader.
 #pragma once
@@ -14,6 +14,9 @@ namespace asyncjob::cli {
 std::filesystem::path find_library(int status);
 
 // offload.so, absolute. Throws Failure with `status`, naming the places it looked at.
-std::filesystem::path find_module(int status);
+std::filesystem::path find_offload(int status);
+
+// Another module of ours, absolute; `built` is its folder in the build tree. Throws as above.
+std::filesystem::path find_module(const char* file, const char* built, int status);
 
 }  // namespace asyncjob::cli

@@ -38,7 +38,7 @@ struct RunOptions {
 
 OffloadOptions offload_options(const CLI::App& command, const RunOptions& given) {
     OffloadOptions options;
-    options.module = find_module(status_run_failed);
+    options.module = find_offload(status_run_failed);
     if (command.count("--threads") > 0)
         options.threads = given.threads;
     if (command.count("--inner") > 0)

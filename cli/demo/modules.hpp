@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the provider modules are: in a folder that the user names, beside an installed
-// program, or in the build tree.
+// Where the provider modules are: in a folder that the user names, or where ../layout.hpp finds
+// them.
 #pragma once
 
 #include <filesystem>
