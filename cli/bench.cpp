@@ -25,6 +25,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "child.hpp"
 #include "commands.hpp"
 #include "failure.hpp"
 #include "layout.hpp"
@@ -210,43 +211,17 @@ void pin_to_this_cpu() {
 }
 
 std::string output_of_turn(Library library, const std::string& libcrypto) {
-    int ends[2];
-    if (pipe(ends) != 0)
-        throw Failure(status_failed, std::string("pipe: ") + std::strerror(errno));
-    std::fflush(stdout);
-    const pid_t child = fork();
-    if (child < 0)
-        throw Failure(status_failed, std::string("fork: ") + std::strerror(errno));
-    if (child == 0) {
-        dup2(ends[1], STDOUT_FILENO);
-        close(ends[0]);
-        close(ends[1]);
+    const ChildsEnd turn = run_in_child([&] {
         if (library == Library::stock)
             setenv("LD_PRELOAD", libcrypto.c_str(), 1);
         else
             unsetenv("LD_PRELOAD");
         execl("/proc/self/exe", "asyncjob", "bench", "--measure",
               library == Library::stock ? "stock" : "ours", nullptr);
-        _exit(status_not_executable);
-    }
-    close(ends[1]);
-    std::string output;
-    char buffer[4096];
-    for (;;) {
-        const ssize_t got = read(ends[0], buffer, sizeof(buffer));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            break;
-        output.append(buffer, static_cast<std::size_t>(got));
-    }
-    close(ends[0]);
-    int ended = 0;
-    while (waitpid(child, &ended, 0) < 0 && errno == EINTR) {
-    }
-    if (!WIFEXITED(ended) || WEXITSTATUS(ended) != 0)
+    });
+    if (!WIFEXITED(turn.status) || WEXITSTATUS(turn.status) != 0)
         throw Failure(status_failed, "the measuring process failed, see above");
-    return output;
+    return turn.output;
 }
 
 double median(std::vector<double> values) {

@@ -5,33 +5,24 @@
 // anything, and it would be run.
 #include "loader_trace.hpp"
 
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <sstream>
 #include <string_view>
+
+#include "child.hpp"
+#include "failure.hpp"
 
 namespace asyncjob::cli {
 
 namespace {
 
-// Runs it to its end; standard output and error together.
+// Standard output and error together.
 std::string output_of(const std::string& loader, const std::string& image,
-                      const std::string& library, std::string& output) {
-    int ends[2];
-    if (pipe(ends) != 0)
-        return std::strerror(errno);
-    const pid_t child = fork();
-    if (child < 0)
-        return std::strerror(errno);
-    if (child == 0) {
-        dup2(ends[1], STDOUT_FILENO);
-        dup2(ends[1], STDERR_FILENO);
-        close(ends[0]);
-        close(ends[1]);
+                      const std::string& library) {
+    const auto run = [&] {
+        dup2(STDOUT_FILENO, STDERR_FILENO);
         const char* const before = std::getenv("LD_PRELOAD");
         setenv("LD_PRELOAD",
                (before != nullptr && before[0] != '\0' ? library + ":" + before : library).c_str(),
@@ -43,22 +34,8 @@ std::string output_of(const std::string& loader, const std::string& image,
         setenv("LD_DEBUG", "bindings", 1);
         unsetenv("LD_DEBUG_OUTPUT");
         execl(loader.c_str(), loader.c_str(), image.c_str(), nullptr);
-        _exit(127);
-    }
-    close(ends[1]);
-    char buffer[65536];
-    for (;;) {
-        const ssize_t got = read(ends[0], buffer, sizeof(buffer));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            break;
-        output.append(buffer, static_cast<std::size_t>(got));
-    }
-    close(ends[0]);
-    while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
-    }
-    return {};
+    };
+    return run_in_child(run).output;
 }
 
 std::string_view between(std::string_view text, std::string_view before, std::string_view after) {
@@ -101,9 +78,12 @@ bool is_library(const std::string& file, const std::string& name) {
 std::string trace_loader(const ProgramFacts& program, const std::string& library,
                          LoaderTrace& trace) {
     std::string output;
-    const std::string image = std::filesystem::absolute(program.image).string();
-    if (const std::string why = output_of(own_loader(), image, library, output); !why.empty())
-        return "the dynamic loader cannot be asked: " + why;
+    try {
+        const std::string image = std::filesystem::absolute(program.image).string();
+        output = output_of(own_loader(), image, library);
+    } catch (const Failure& failure) {
+        return std::string("the dynamic loader cannot be asked: ") + failure.what();
+    }
     std::istringstream lines(output);
     std::string line;
     bool listed = false;
