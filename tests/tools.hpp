@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which tools watch a test program, and what they are told: included once in each program.
+// Which tools watch a test program, and what they are told.
 #pragma once
 
 #if __has_include(<valgrind/valgrind.h>)
@@ -26,16 +26,17 @@
 
 #if ASYNCJOB_TEST_ASAN || ASYNCJOB_TEST_TSAN
 // Sizes that nobody can allocate are an answer in these tests, not an abort. What a thread
-// leaves behind is lost by contract (S13), and tests do so on purpose.
-extern "C" const char* __asan_default_options();
+// leaves behind is lost by contract (S13), and tests do so on purpose. Weak, as each file of a
+// program that includes this has them.
+extern "C" [[gnu::weak]] const char* __asan_default_options();
 extern "C" const char* __asan_default_options() {
     return "allocator_may_return_null=1";
 }
-extern "C" const char* __tsan_default_options();
+extern "C" [[gnu::weak]] const char* __tsan_default_options();
 extern "C" const char* __tsan_default_options() {
     return "allocator_may_return_null=1";
 }
-extern "C" const char* __lsan_default_suppressions();
+extern "C" [[gnu::weak]] const char* __lsan_default_suppressions();
 extern "C" const char* __lsan_default_suppressions() {
     return "leak:asyncjob::StackSource::add_slab\n";
 }
