@@ -3,14 +3,10 @@
 // work, and turns failures into reasons. Contracts: asyncjob/async.h, asyncjob/control.h.
 //
 // Threads: as those headers say. Next layer down: thread_state.hpp, wait_ctx.hpp.
-#pragma GCC visibility push(default)
-#include "asyncjob/async.h"
-#include "asyncjob/control.h"
-#pragma GCC visibility pop
-
 #include <cstdlib>
 #include <new>
 
+#include "api.hpp"
 #include "reason.hpp"
 #include "stack.hpp"
 #include "thread_state.hpp"
@@ -36,34 +32,25 @@ bool is_null(const void* pointer, const char* function) {
 
 }  // namespace
 
-int ASYNC_start_job(ASYNC_JOB** job, ASYNC_WAIT_CTX* ctx, int* ret, int (*func)(void*), void* args,
-                    size_t size) {
-    if (job == nullptr || ret == nullptr || (func == nullptr && *job == nullptr)) [[unlikely]]
-        return fail(Reason::null_argument, "ASYNC_start_job");
-    return asyncjob::start_job(job, ctx, ret, func, args, size);
-}
-
-int ASYNC_pause_job(void) {
-    return asyncjob::pause_job();
-}
-
 ASYNC_JOB* ASYNC_get_current_job(void) {
-    const asyncjob::Job* const job = this_thread.current;
-    return job != nullptr ? job->name.load(std::memory_order_relaxed) : nullptr;
+    return this_thread.current;
 }
 
 ASYNC_WAIT_CTX* ASYNC_get_wait_ctx(ASYNC_JOB* job) {
-    return job != nullptr ? asyncjob::Job::of(job)->wait : nullptr;
+    if (job == nullptr)
+        return nullptr;
+    const asyncjob::Job& header = *asyncjob::Job::of(job);
+    return header.has_name(job) ? header.wait : nullptr;
 }
 
 void ASYNC_block_pause(void) {
-    if (this_thread.current != nullptr)
-        ++this_thread.current->blocked;
+    if (asyncjob::Job* const job = this_thread.current_job(); job != nullptr)
+        job->block();
 }
 
 void ASYNC_unblock_pause(void) {
-    if (this_thread.current != nullptr && this_thread.current->blocked > 0)
-        --this_thread.current->blocked;
+    if (asyncjob::Job* const job = this_thread.current_job(); job != nullptr)
+        job->unblock();
 }
 
 int ASYNC_is_capable(void) {
@@ -222,9 +209,7 @@ int asyncjob_share_fp_mode(int share) {
         (void)fail(Reason::not_capable, __func__);
         return -1;
     }
-    const int before = this_thread.share_fp_mode ? 1 : 0;
-    this_thread.share_fp_mode = share != 0;
-    return before;
+    return asyncjob::share_fp_mode(share != 0) ? 1 : 0;
 }
 
 size_t asyncjob_left_behind(void) {

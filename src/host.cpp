@@ -11,8 +11,8 @@
 //    own ASYNC_start_job(), which is not in use here;
 //  - callers bind to the process's global scope, where ours comes first (linked before
 //    libcrypto, or preloaded). Where ours does not come first (loaded with dlopen(), or
-//    next to a static libcrypto), look_around() finds that out and `lib_ctx_unseen` makes
-//    every switch ask;
+//    next to a static libcrypto), look_around() finds that out and makes every switch of
+//    the thread ask;
 //  - no library between ours and libcrypto has a function of that name too;
 //  - nobody takes libcrypto's function out with dlsym() on libcrypto's own handle. Such a
 //    caller's change is not carried.
@@ -24,8 +24,7 @@
 #include <iterator>
 #include <new>
 
-#include "asyncjob/async.h"
-#include "asyncjob/control.h"
+#include "api.hpp"
 #include "os/loader.hpp"
 
 // ERR_STRING_DATA of <openssl/err.h>.
@@ -51,10 +50,21 @@ __attribute__((alias("OSSL_LIB_CTX_set0_default"))) void* asyncjob_set_default_s
 
 namespace asyncjob::host {
 
-constinit thread_local void* lib_ctx = nullptr;
-std::atomic<bool> lib_ctx_unseen = false;
-
 namespace {
+
+// What is known of a thread's default context, and whom to tell that it has one.
+struct ThreadDefault {
+    void* ctx = nullptr;  // NULL: the process's
+    bool is_unseen = false;
+    std::uint32_t* flags = nullptr;
+    std::uint32_t bit = 0;
+
+    void tell() const {
+        if (flags != nullptr && (is_unseen || ctx != nullptr))
+            *flags |= bit;
+    }
+};
+constinit thread_local ThreadDefault thread_default;
 
 constexpr int err_lib_async = 51;
 
@@ -180,18 +190,36 @@ SetDefault global_set_default() {
     return function;
 }
 
-void note_lib_ctx(void* ctx) {
-    const Libcrypto* const host = get();
-    lib_ctx = host != nullptr && ctx == host->get0_global_default() ? nullptr : ctx;
+void* normal(const Libcrypto& host, void* ctx) {
+    return ctx == host.get0_global_default() ? nullptr : ctx;
+}
+
+void* ask(const Libcrypto& host) {
+    return normal(host, host.set0_default(nullptr));
+}
+
+void note_lib_ctx(const Libcrypto& host, void* ctx) {
+    thread_default.ctx = normal(host, ctx);
+    thread_default.tell();
 }
 
 }  // namespace
 
 void look_around() noexcept {
     const Libcrypto* const host = get();
-    if (host != nullptr && host->set0_default != nullptr)
-        lib_ctx_unseen.store(global_set_default() != asyncjob_set_default_seen,
-                             std::memory_order_relaxed);
+    if (host == nullptr || host->set0_default == nullptr)
+        return;
+    const bool was_unseen = thread_default.is_unseen;
+    thread_default.is_unseen = global_set_default() != asyncjob_set_default_seen;
+    if (was_unseen && !thread_default.is_unseen)
+        thread_default.ctx = ask(*host);
+    thread_default.tell();
+}
+
+void follow_lib_ctx(std::uint32_t* flags, std::uint32_t bit) noexcept {
+    thread_default.flags = flags;
+    thread_default.bit = bit;
+    thread_default.tell();
 }
 
 void raise(int reason, const char* function) noexcept {
@@ -209,18 +237,21 @@ void raise(int reason, const char* function) noexcept {
     errno = error_number;
 }
 
-void refresh_lib_ctx() noexcept {
+void* lib_ctx() noexcept {
+    if (!thread_default.is_unseen)
+        return thread_default.ctx;
     const Libcrypto* const host = get();
-    if (host != nullptr)
-        note_lib_ctx(host->set0_default(nullptr));
+    return host != nullptr ? ask(*host) : nullptr;
 }
 
-void set_lib_ctx(void* ctx) noexcept {
+void* exchange_lib_ctx(void* ctx) noexcept {
+    void* const before = lib_ctx();
     const Libcrypto* const host = get();
-    if (host == nullptr || host->set0_default == nullptr)
-        return;
+    if (ctx == before || host == nullptr || host->set0_default == nullptr)
+        return before;
     host->set0_default(ctx != nullptr ? ctx : host->get0_global_default());
-    lib_ctx = ctx;
+    thread_default.ctx = ctx;
+    return before;
 }
 
 }  // namespace asyncjob::host
@@ -238,6 +269,6 @@ void* OSSL_LIB_CTX_set0_default(void* ctx) {
         return nullptr;
     void* const before = target(ctx);
     if (known != nullptr && target == known->set0_default && ctx != nullptr && before != nullptr)
-        host::note_lib_ctx(ctx);
+        host::note_lib_ctx(*known, ctx);
     return before;
 }

@@ -2,11 +2,11 @@
 // libcrypto, if the process has one: its error queue (S28) and each thread's default
 // OSSL_LIB_CTX (S15). No other file knows of it, and without it all this does nothing.
 //
-// Owner: capi.cpp and thread_state.cpp. Threads: any; `lib_ctx` is the calling thread's.
+// Owner: capi.cpp and thread_state.cpp. Threads: any.
 // Next layer down: libcrypto, found at run time.
 #pragma once
 
-#include <atomic>
+#include <cstdint>
 
 namespace asyncjob::host {
 
@@ -18,17 +18,16 @@ void look_around() noexcept;
 // Puts a reason on libcrypto's error queue, as raised by a function of the public interface.
 void raise(int reason, const char* function) noexcept;
 
-// The calling thread's default library context; NULL stands for the process's. Kept up to
-// date by seeing the changes, see host.cpp, so that a switch compares and calls nothing.
-extern constinit thread_local void* lib_ctx;
+// Nothing is asked of libcrypto at a switch. As long as the calling thread has no default
+// library context but the process's, for which NULL stands, there is nothing to carry; from
+// then on, or where that cannot be seen (see host.cpp), `bit` is set in `flags`. Both stay the
+// thread's until it ends or follows with other flags.
+void follow_lib_ctx(std::uint32_t* flags, std::uint32_t bit) noexcept;
 
-// Whether changes cannot be seen here, so that refresh_lib_ctx() must be called before
-// `lib_ctx` is read.
-extern std::atomic<bool> lib_ctx_unseen;
+// The calling thread's default.
+[[nodiscard]] void* lib_ctx() noexcept;
 
-void refresh_lib_ctx() noexcept;
-
-// Makes `ctx` (NULL: the process's) the calling thread's default.
-void set_lib_ctx(void* ctx) noexcept;
+// Makes `ctx` (NULL: the process's) the calling thread's default, and returns what was.
+[[nodiscard]] void* exchange_lib_ctx(void* ctx) noexcept;
 
 }  // namespace asyncjob::host

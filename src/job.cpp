@@ -10,36 +10,30 @@
 
 namespace {
 
-// Copies up to this size go to the top of the job's stack, next to its first frame.
+// Copies up to this size go to the top of the job's stack.
 constexpr std::size_t largest_stack_args = 4096;
-
-// Fits any type, vectors included.
-constexpr std::size_t args_alignment = 64;
 
 }  // namespace
 
-void* async_job_st::copy_args(const void* from, std::size_t size) {
-    std::byte* const high = fiber.stack.high;
+void* async_job_st::copy_args(const void* from, std::size_t size, void*& top) {
     if (size <= largest_stack_args) {
-        std::byte* const copy =
-            high - (size + args_alignment - 1) / args_alignment * args_alignment;
-        asyncjob::sanitizer::about_to_write(copy, size);
-        std::memcpy(copy, from, size);
-        args = copy;
-        return copy;
+        top = place_for_args(size);
+        asyncjob::sanitizer::about_to_write(static_cast<std::byte*>(top), size);
+        return std::memcpy(top, from, size);
     }
-    if (posix_memalign(&heap_args, args_alignment, size) != 0) {
-        heap_args = nullptr;
+    void* copy = nullptr;
+    if (posix_memalign(&copy, args_alignment, size) != 0)
         return nullptr;
-    }
-    std::memcpy(heap_args, from, size);
-    args = heap_args;
-    return high;
+    heap_args = copy;
+    fiber.unusual |= asyncjob::unusual::has_heap_args;
+    top = rest.stack.high;
+    return std::memcpy(copy, from, size);
 }
 
 void async_job_st::free_args() {
     std::free(heap_args);
     heap_args = nullptr;
+    fiber.unusual &= ~asyncjob::unusual::has_heap_args;
 }
 
 namespace asyncjob {
@@ -57,6 +51,8 @@ Job* make_chunk(std::size_t size) {
     Job* list = nullptr;
     for (std::size_t at = size / sizeof(Job); at > 0; --at) {
         Job* const job = new (chunk + (at - 1) * sizeof(Job)) Job{};
+        job->ticket.store(reinterpret_cast<std::uintptr_t>(job), std::memory_order_relaxed);
+        job->become_idle();
         job->next = list;
         list = job;
     }

@@ -2,14 +2,19 @@
 // async_job_st: a fiber, the job's state, and its argument copy; and the memory of the
 // headers.
 //
-// Headers are type-stable: their memory is never unmapped and never used for anything else
-// while the process lives, so that a handle which is stale can still be looked at and
-// refused (S4). What another thread may look at is atomic.
+// A header stands at the top of its job's stack, so that a switch touches one page, or apart
+// where a user's function gave the stack. Either way it is type-stable: its memory is never
+// unmapped and never used for anything else while the process lives, so that a handle which is
+// stale can still be looked at and refused (S4). What another thread may look at is atomic.
 //
-// Invariants: `owner` is the thread whose list or stack of starters holds the job. A job in
-// state running is the thread's current one or an `outer` of it.
+// The handle that the application has, the job's name, is the header's address with a serial in
+// the bits that its alignment leaves free, which tells one of the header's jobs from the next: 1
+// to 63, in turn. Memory that reads as zero, as a header's does that was given back, is no job's.
 //
-// Owner: job_pool.hpp. Threads: the owner's; state and owner may be read by any.
+// Invariants: `owner` is the thread whose list or stack of starters holds the job. A job that
+// runs is the thread's current one or an `outer` of it.
+//
+// Owner: job_pool.hpp. Threads: the owner's; `ticket` and `owner` may be read by any.
 // Next layer down: fiber.hpp, wait_ctx.hpp.
 #pragma once
 
@@ -17,7 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "asyncjob/async.h"
+#include "api.hpp"
 #include "fiber.hpp"
 
 namespace asyncjob {
@@ -25,62 +30,128 @@ namespace asyncjob {
 using Job = ::async_job_st;
 using JobFunction = int (*)(void*);
 
-enum class JobState : std::uint32_t {
-    unused,   // a header without a stack
-    idle,     // in the pool
-    running,  // current, or waits for a job that it started
-    paused,
-};
-
 }  // namespace asyncjob
 
 struct alignas(64) async_job_st {
-    // What a switch touches comes first.
+    // What a switch touches, one cache line.
     asyncjob::Fiber fiber;
-    std::atomic<asyncjob::JobState> state;
-    unsigned blocked;                  // ASYNC_block_pause() calls to be undone
-    std::atomic<std::uint64_t> owner;  // ThreadState::id
-    async_job_st* outer;               // the job that started or resumed this one, while running
-    ASYNC_JOB** handle;                // the starter's variables, while running
+    // The job's name, idle ones having that of their next job; while it is paused, crossed (xor)
+    // with the key of the thread that may resume it, so that a resume compares once.
+    std::atomic<std::uint64_t> ticket;
+    ASYNC_JOB* outer;    // handle of the job that entered this one, while that one waits; else NULL
+    ASYNC_JOB** handle;  // the starter's variables, while running
     int* result;
     ASYNC_WAIT_CTX* wait;
-    void* lib_ctx;  // of the suspended side (S15), see host.hpp
+    void* lib_ctx;  // of the suspended side (S15), see host.hpp; NULL: the process's
 
-    asyncjob::JobFunction function;
-    void* args;
-    void* heap_args;     // what holds args, if the stack does not; else NULL
-    async_job_st* next;  // in a list of idle jobs or of unused headers
+    asyncjob::FiberRest rest;
+    unsigned blocked;                  // ASYNC_block_pause() calls to be undone
+    std::atomic<std::uint64_t> owner;  // ThreadState::key
+    void* heap_args;                   // what holds the arguments, if the stack does not; else NULL
+    async_job_st* next;                // in a list of idle jobs or of unused headers
+    asyncjob::JobFunction watched_function;  // where a tool watches stacks
+    void* watched_args;
 
-    // The handle that the application has: this address, and in the bits that its alignment
-    // leaves free which of the header's jobs it is. A handle that is kept too long is told from
-    // that of the next job, but for one case in 64.
-    std::atomic<ASYNC_JOB*> name;
-
-    static constexpr std::uintptr_t name_bits = 63;
+    static constexpr std::uint64_t serial_bits = 63;
 
     [[nodiscard]] static async_job_st* of(ASYNC_JOB* handle) {
         return reinterpret_cast<async_job_st*>(reinterpret_cast<std::uintptr_t>(handle) &
-                                               ~name_bits);
+                                               ~std::uintptr_t{serial_bits});
     }
-    void rename() {
-        const auto before = reinterpret_cast<std::uintptr_t>(name.load(std::memory_order_relaxed));
-        name.store(reinterpret_cast<ASYNC_JOB*>(reinterpret_cast<std::uintptr_t>(this) |
-                                                ((before + 1) & name_bits)),
-                   std::memory_order_relaxed);
+    // Of a job that is not paused.
+    [[nodiscard]] ASYNC_JOB* name() const {
+        return reinterpret_cast<ASYNC_JOB*>(ticket.load(std::memory_order_relaxed));
+    }
+    // Whether the handle is of this header's job of now, not of one before.
+    [[nodiscard]] bool has_name(const ASYNC_JOB* handle) const {
+        return ((ticket.load(std::memory_order_relaxed) ^
+                 reinterpret_cast<std::uintptr_t>(handle)) &
+                serial_bits) == 0;
+    }
+    // Whether the thread of `key` (a multiple of 64) may resume it by this handle.
+    [[nodiscard]] bool is_paused_for(std::uint64_t key, const ASYNC_JOB* handle) const {
+        return ticket.load(std::memory_order_relaxed) ==
+               (reinterpret_cast<std::uintptr_t>(handle) ^ key);
+    }
+    void become_paused(std::uint64_t key, const ASYNC_JOB* handle) {
+        ticket.store(reinterpret_cast<std::uintptr_t>(handle) ^ key, std::memory_order_relaxed);
+    }
+    void become_running(const ASYNC_JOB* handle) {
+        ticket.store(reinterpret_cast<std::uintptr_t>(handle), std::memory_order_relaxed);
+    }
+    // It has ended, or is new with serial 0.
+    void become_idle() {
+        std::uint64_t next = ticket.load(std::memory_order_relaxed) + 1;
+        if ((next & serial_bits) == 0) [[unlikely]]
+            next -= serial_bits;
+        ticket.store(next, std::memory_order_relaxed);
     }
 
-    [[nodiscard]] asyncjob::JobState now() const { return state.load(std::memory_order_relaxed); }
-    void become(asyncjob::JobState to) { state.store(to, std::memory_order_relaxed); }
+    void block() {
+        ++blocked;
+        fiber.unusual |= asyncjob::unusual::is_blocked;
+    }
+    // One too many does nothing (S8).
+    void unblock() {
+        if (blocked > 0 && --blocked == 0)
+            fiber.unusual &= ~asyncjob::unusual::is_blocked;
+    }
 
-    // Copies the arguments (not NULL) to where the function gets them. Returns where the
-    // job's first frame may start, or NULL when out of memory.
-    [[nodiscard]] void* copy_args(const void* from, std::size_t size);
+    // Up to how many bytes of arguments copy_few_args() takes.
+    static constexpr std::size_t few_args = 512;
+
+    // Copies the arguments to the top of the job's stack, next to its first frame. Returns where
+    // they are, which is where that frame may start.
+    [[nodiscard]] void* copy_few_args(const void* from, std::size_t size) {
+        auto* const copy = static_cast<std::byte*>(place_for_args(size));
+        copy_few(copy, static_cast<const std::byte*>(from), size);
+        return copy;
+    }
+
+    // The same for any size; memory from the heap where the stack should not hold them. NULL
+    // when out of memory. `top` becomes where the first frame may start.
+    [[nodiscard]] void* copy_args(const void* from, std::size_t size, void*& top);
     void free_args();
+
+  private:
+    // Fits any type, vectors included.
+    static constexpr std::size_t args_alignment = 64;
+
+    [[nodiscard]] void* place_for_args(std::size_t size) const {
+        return rest.stack.high - (size + args_alignment - 1) / args_alignment * args_alignment;
+    }
+    static void copy_few(std::byte* to, const std::byte* from, std::size_t size);
 };
+
+// A call of memcpy() would cost a jump through a table and registers saved around it.
+inline void async_job_st::copy_few(std::byte* to, const std::byte* from, std::size_t size) {
+    constexpr std::size_t step = 16;
+    if (size >= step) {
+        const std::byte* const last = from + (size - step);
+        std::byte* const to_last = to + (size - step);
+        for (; from < last; from += step, to += step)
+            __builtin_memcpy(to, from, step);
+        __builtin_memcpy(to_last, last, step);
+    } else if (size >= 8) {
+        __builtin_memcpy(to, from, 8);
+        __builtin_memcpy(to + (size - 8), from + (size - 8), 8);
+    } else if (size >= 4) {
+        __builtin_memcpy(to, from, 4);
+        __builtin_memcpy(to + (size - 4), from + (size - 4), 4);
+    } else if (size > 0) {
+        to[0] = from[0];
+        to[size / 2] = from[size / 2];
+        to[size - 1] = from[size - 1];
+    }
+}
+
+// What a switch touches is one cache line.
+static_assert(offsetof(async_job_st, rest) == 64);
+static_assert(alignof(async_job_st) > async_job_st::serial_bits);
 
 namespace asyncjob {
 
-// A thread's unused headers.
+// A thread's unused headers, for stacks that have no room for one.
 class HeaderSource {
   public:
     // NULL when out of memory.

@@ -14,17 +14,18 @@ constexpr std::size_t most_jobs = (std::numeric_limits<std::size_t>::max() >> 17
 }  // namespace
 
 Reason JobPool::make(std::uint64_t owner) noexcept {
+    settle();
     Job* const job = headers_.take();
     if (job == nullptr)
         return Reason::no_memory;
-    const Reason reason = stacks_.take(job->fiber.stack);
+    const Reason reason = stacks_.take(job->rest.stack);
     if (reason != Reason::none) {
         headers_.give(job);
         return reason;
     }
-    sanitizer::made(job->fiber.watched, job->fiber.stack.low, job->fiber.stack.high);
+    job->rest.top = job->rest.stack.high;
+    sanitizer::made(job->rest.watched, job->rest.stack.low, job->rest.stack.high);
     job->owner.store(owner, std::memory_order_relaxed);
-    job->become(JobState::idle);
     put(job);
     ++total_;
     open_ = true;
@@ -33,9 +34,8 @@ Reason JobPool::make(std::uint64_t owner) noexcept {
 }
 
 void JobPool::destroy(Job* job) noexcept {
-    job->become(JobState::unused);
-    sanitizer::gone(job->fiber.watched);
-    stacks_.give(job->fiber.stack);
+    sanitizer::gone(job->rest.watched);
+    stacks_.give(job->rest.stack);
     headers_.give(job);
     --total_;
     update_keeps();
@@ -51,7 +51,7 @@ std::size_t JobPool::idle_count() const {
 void JobPool::destroy_idle(std::size_t count) noexcept {
     for (; count > 0 && idle_ != nullptr; --count) {
         Job* const job = idle_;
-        take(job);
+        idle_ = job->next;
         destroy(job);
     }
 }
@@ -62,6 +62,7 @@ Reason JobPool::configure(std::size_t max, std::size_t init, std::uint64_t owner
     if (init > most_jobs)
         return Reason::no_stack;
 
+    settle();
     const bool was_open = open_;
     const std::size_t was_idle = idle_count();
     for (std::size_t idle = was_idle; idle < init && (max == 0 || total_ < max); ++idle) {
@@ -82,6 +83,7 @@ Reason JobPool::configure(std::size_t max, std::size_t init, std::uint64_t owner
 }
 
 void JobPool::close() noexcept {
+    settle();
     destroy_idle(total_);
     open_ = false;
     max_ = 0;

@@ -5,8 +5,7 @@
 // The numbers are the public codes of <openssl/asyncerr.h> and asyncjob/control.h.
 #pragma once
 
-#include "asyncjob/async.h"
-#include "asyncjob/control.h"
+#include "api.hpp"
 
 namespace asyncjob {
 

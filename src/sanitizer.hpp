@@ -84,6 +84,17 @@ inline void made([[maybe_unused]] Fiber& fiber, [[maybe_unused]] std::byte* low,
 #endif
 }
 
+// Whether the process runs under memcheck. Its other tools need not be told of arguments.
+inline bool under_memcheck() {
+#if defined(ASYNCJOB_VALGRIND)
+    const char byte = 0;
+    char bits = 0;
+    return VALGRIND_GET_VBITS(&byte, &bits, 1) == 1;
+#else
+    return false;
+#endif
+}
+
 // The starter puts the arguments where memcheck saw the last frames of the fiber end, and the
 // fiber's first frame begins below them, with the red zone that the ABI grants it.
 inline void about_to_write([[maybe_unused]] std::byte* to, [[maybe_unused]] std::size_t size) {

@@ -17,7 +17,8 @@ constinit thread_local ThreadState this_thread;
 
 namespace {
 
-std::atomic<std::uint64_t> last_id = 0;
+std::atomic<std::uint64_t> last_key = 0;
+constexpr std::uint64_t key_step = Job::serial_bits + 1;
 std::atomic<std::size_t> abandoned = 0;
 
 // The key's destructor is how a thread's end is seen: it needs no C++ runtime, and runs
@@ -33,6 +34,7 @@ void thread_ends(void* state) {
         pthread_setspecific(static_cast<pthread_key_t>(exit_key.load()), state) == 0)
         return;
     abandoned.fetch_add(self.pool.abandon(), std::memory_order_relaxed);
+    host::follow_lib_ctx(nullptr, 0);
     self = ThreadState{};
 }
 
@@ -55,8 +57,8 @@ bool have_exit_key() {
 // Finds what may have come into the process with a dlopen(): libcrypto, a C++ runtime.
 void look_around(ThreadState& self) {
     const unsigned long long libraries = os::libraries_loaded();
-    if (libraries == self.libraries && libraries != 0)
-        return;
+    if (self.places.error_number != nullptr && (libraries == self.libraries || libraries == 0))
+        return;  // nothing new, or nothing that can be found out now
     self.libraries = libraries;
     host::look_around();
     self.places = find_carried_places(&self.no_exceptions);
@@ -64,168 +66,267 @@ void look_around(ThreadState& self) {
 
 // The thread's first use of jobs.
 Reason enter(ThreadState& self) {
-    if (self.id != 0)
+    if (self.key != ThreadState::no_key)
         return Reason::none;
     if (!arch::capable)
         return Reason::not_capable;
     if (!have_exit_key() ||
         pthread_setspecific(static_cast<pthread_key_t>(exit_key.load()), &self) != 0)
         return Reason::init_failed;
-    self.id = last_id.fetch_add(1, std::memory_order_relaxed) + 1;
+    self.key = last_key.fetch_add(key_step, std::memory_order_relaxed) + key_step;
+    if (arch::prefers_comparing())
+        self.special |= unusual::compares_fp_mode;
+    if (sanitizer::under_memcheck())
+        self.special |= unusual::is_watched;
     look_around(self);
+    host::follow_lib_ctx(&self.special, unusual::has_lib_ctx);
     return Reason::none;
 }
 
-// Gives each side of a job its own default OSSL_LIB_CTX (S15).
-void exchange_lib_ctx(Job& job) {
-    if (host::lib_ctx_unseen.load(std::memory_order_relaxed)) [[unlikely]]
-        host::refresh_lib_ctx();
-    if (job.lib_ctx != host::lib_ctx) [[unlikely]] {
-        void* const leaving = host::lib_ctx;
-        host::set_lib_ctx(job.lib_ctx);
-        job.lib_ctx = leaving;
-    }
-}
-
-// The first frame on a job's stack: runs the job's function and ends the job.
-arch::Outcome run(void* arg) noexcept {
+// What a tool that watches stacks wants to see called on a job's stack, in the job's place.
+int run_watched(void* arg) {
     Job& job = *static_cast<Job*>(arg);
-    job.fiber.arrived();
-    const int value = job.function(job.args);
-
-    ThreadState& self = this_thread;
-    self.current = job.outer;
-    *job.result = value;
-    *job.handle = nullptr;
-    job.wait = nullptr;
-    exchange_lib_ctx(job);
-    if (job.heap_args != nullptr) [[unlikely]]
-        job.free_args();
-    void* reclaim = nullptr;
-    if (self.pool.keeps()) [[likely]] {
-        job.become(JobState::idle);
-        self.pool.put(&job);
-    } else {
-        reclaim = &job;  // its stack is still under our feet
-    }
-    return job.fiber.end(ASYNC_FINISH, reclaim, self.places, self.share_fp_mode);
+    sanitizer::arrive_in_fiber(job.rest.watched, true);
+    const int value = job.watched_function(job.watched_args);
+    sanitizer::leave_fiber(job.rest.watched, true);
+    return value;
 }
 
-// Why the job of a handle cannot be resumed by the thread `id`.
-Reason why_not(const Job& job, ASYNC_JOB* handle, std::uint64_t id) {
-    if (job.name.load(std::memory_order_relaxed) != handle)
-        return Reason::job_not_paused;  // the header serves another job now
-    switch (job.now()) {
-        case JobState::unused:
-        case JobState::idle:
-            return Reason::job_not_paused;
-        case JobState::running:
-        case JobState::paused:
-            break;
-    }
-    return job.owner.load(std::memory_order_relaxed) == id ? Reason::job_running
-                                                           : Reason::foreign_thread;
-}
-
-[[gnu::cold, gnu::noinline]] int refuse(const Job& job, ASYNC_JOB* handle) {
-    return fail(why_not(job, handle, this_thread.id), "ASYNC_start_job");
-}
-
-int resume(ThreadState& self, Job& job, ASYNC_JOB** handle, int* result) {
-    if (job.now() != JobState::paused || job.owner.load(std::memory_order_relaxed) != self.id ||
-        job.name.load(std::memory_order_relaxed) != *handle) [[unlikely]]
-        return refuse(job, *handle);
-    job.become(JobState::running);
-    job.outer = self.current;
+// A job becomes the current one.
+void become_current(ThreadState& self, Job& job, ASYNC_JOB* name, ASYNC_JOB** handle, int* result) {
     job.handle = handle;
     job.result = result;
-    self.current = &job;
-    if (job.wait != nullptr)
-        job.wait->end_round();
-    exchange_lib_ctx(job);
-    // The 1 becomes the result of the job's ASYNC_pause_job(); what comes back, of this call.
-    return job.fiber.resume(1, self.places, self.share_fp_mode);
+    self.current = name;
 }
 
-// Makes a job when the pool has none idle, and starts it.
-[[gnu::cold, gnu::noinline]] int start_new_job(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait,
-                                               int* result, JobFunction function, void* args,
-                                               std::size_t size) {
+// What only a nested job has to do on its way in and out.
+void enter_from_outer(const ThreadState& self, Job& job) {
+    job.outer = self.current;
+    if (job.outer != nullptr)
+        job.fiber.unusual |= unusual::is_nested;
+}
+void leave_to_outer(ThreadState& self, Job& job) {
+    self.current = job.outer;
+    job.outer = nullptr;
+    job.fiber.unusual &= ~unusual::is_nested;
+}
+
+// How a switch treats the control words, from the bits of thread and job. Notes whether the
+// side that is left keeps any.
+arch::FpMode fp_mode(Fiber& fiber, std::uint32_t bits) {
+    if ((bits & unusual::fp_mode) == 0) [[likely]]
+        return arch::FpMode::kept;
+    if ((bits & unusual::shares_fp_mode) != 0) {
+        fiber.unusual |= unusual::is_bare;
+        return arch::FpMode::shared;
+    }
+    fiber.unusual &= ~unusual::is_bare;
+    return arch::FpMode::comparing;
+}
+
+// The last part of a start: all that can fail is done.
+[[gnu::always_inline]] inline int go_into_new(ThreadState& self, Job& job, ASYNC_JOB** handle,
+                                              ASYNC_WAIT_CTX* wait, int* result, void* top,
+                                              JobFunction function, void* args,
+                                              std::uint32_t bits) {
+    job.fiber.error_number = *self.places.error_number;
+    job.wait = wait;
+    become_current(self, job, job.name(), handle, result);
+    const arch::FpMode mode = fp_mode(job.fiber, bits);
+    if constexpr (sanitizer::watched) {
+        job.watched_function = function;
+        job.watched_args = args;
+        sanitizer::leave_to_fiber(job.rest.watched);
+        const int status = arch::start(&job.fiber.suspended, top, run_watched, &job, mode);
+        if (status == ASYNC_PAUSE)
+            sanitizer::arrive_outside(job.rest.watched);
+        return status;
+    }
+    return arch::start(&job.fiber.suspended, top, function, args, mode);
+}
+
+[[gnu::cold, gnu::noinline]] int start_the_long_way(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait,
+                                                    int* result, JobFunction function, void* args,
+                                                    std::size_t size) {
+    if (function == nullptr)
+        return fail(Reason::null_argument, "ASYNC_start_job");
     ThreadState& self = this_thread;
-    Reason reason = enter(self);
-    if (reason != Reason::none)
-        return fail(reason, "ASYNC_start_job");
-    if (self.pool.at_limit())
-        return ASYNC_NO_JOBS;
-    look_around(self);
-    reason = self.pool.make(self.id);
-    if (reason != Reason::none)
-        return fail(reason, "ASYNC_start_job");
-    return start_job(handle, wait, result, function, args, size);
+    self.pool.settle();
+    if (self.pool.first_idle() == nullptr) {
+        Reason reason = enter(self);
+        if (reason != Reason::none)
+            return fail(reason, "ASYNC_start_job");
+        if (self.pool.at_limit())
+            return ASYNC_NO_JOBS;
+        look_around(self);
+        reason = self.pool.make(self.key);
+        if (reason != Reason::none)
+            return fail(reason, "ASYNC_start_job");
+    }
+    Job& job = *self.pool.first_idle();
+    void* top = job.rest.stack.high;
+    void* copy = nullptr;
+    if (args != nullptr) {
+        copy = job.copy_args(args, size, top);
+        if (copy == nullptr)
+            return fail(Reason::no_memory, "ASYNC_start_job");
+    }
+    job.fiber.unusual |= unusual::is_fresh | unusual::is_listed;
+    job.lib_ctx = host::lib_ctx();
+    exchange_exceptions(job.fiber, job.rest, self.places);
+    enter_from_outer(self, job);
+    job.rest.top = top;
+    return go_into_new(self, job, handle, wait, result, top, function, copy, self.special);
+}
+
+template <bool has_args>
+[[gnu::always_inline]] inline int start(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result,
+                                        JobFunction function, void* args, std::size_t size) {
+    ThreadState& self = this_thread;
+    Job* const job = self.pool.first_idle();
+    if (job == nullptr) [[unlikely]]
+        return start_the_long_way(handle, wait, result, function, args, size);
+    const std::uint32_t bits = self.special | job->fiber.unusual;
+    if ((bits & ~unusual::fp_mode) != 0 || self.places.exceptions->any() ||
+        self.current != nullptr || function == nullptr || (has_args && size > Job::few_args) ||
+        sanitizer::watched) [[unlikely]]
+        return start_the_long_way(handle, wait, result, function, args, size);
+    if (has_args)
+        args = job->rest.top = job->copy_few_args(args, size);
+    job->fiber.unusual = unusual::is_fresh | unusual::is_listed;
+    return go_into_new(self, *job, handle, wait, result, job->rest.top, function, args, bits);
+}
+
+// Apart, as the copy wants registers, which would have to be saved for a resume too.
+[[gnu::noinline]] int start_with_args(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result,
+                                      JobFunction function, void* args, std::size_t size) {
+    return start<true>(handle, wait, result, function, args, size);
+}
+
+// Why the job of a handle cannot be resumed by the thread of `key`.
+Reason why_not(const Job& job, ASYNC_JOB* handle, std::uint64_t key) {
+    if (!job.has_name(handle))
+        return Reason::job_not_paused;
+    return job.owner.load(std::memory_order_relaxed) == key ? Reason::job_running
+                                                            : Reason::foreign_thread;
+}
+
+// The last part of a resume.
+[[gnu::always_inline]] inline int go_into_paused(ThreadState& self, Job& job, ASYNC_JOB** handle,
+                                                 ASYNC_JOB* name, int* result, std::uint32_t bits) {
+    job.become_running(name);
+    become_current(self, job, name, handle, result);
+    job.fiber.exchange_errno(self.places);
+    const arch::FpMode mode = fp_mode(job.fiber, bits);
+    // The 1 becomes the result of the job's ASYNC_pause_job(); what comes back, of this call.
+    if constexpr (sanitizer::watched) {
+        sanitizer::leave_to_fiber(job.rest.watched);
+        const int status = arch::resume(&job.fiber.suspended, 1, mode);
+        if (status == ASYNC_PAUSE)
+            sanitizer::arrive_outside(job.rest.watched);
+        return status;
+    }
+    return arch::resume(&job.fiber.suspended, 1, mode);
+}
+
+[[gnu::cold, gnu::noinline]] int resume_the_long_way(ASYNC_JOB** handle, ASYNC_JOB* name,
+                                                     int* result) {
+    ThreadState& self = this_thread;
+    Job& job = *Job::of(name);
+    if (!job.is_paused_for(self.key, name))
+        return fail(why_not(job, name, self.key), "ASYNC_start_job");
+    self.pool.settle();
+    if (job.wait != nullptr)
+        job.wait->end_round();
+    job.lib_ctx = host::exchange_lib_ctx(job.lib_ctx);
+    exchange_exceptions(job.fiber, job.rest, self.places);
+    enter_from_outer(self, job);
+    return go_into_paused(self, job, handle, name, result, self.special | job.fiber.unusual);
+}
+
+// The last part of a pause.
+[[gnu::always_inline]] inline int go_out(ThreadState& self, Job& job, ASYNC_JOB* name,
+                                         bool is_first, std::uint32_t bits) {
+    *job.handle = name;
+    job.become_paused(self.key, name);
+    job.fiber.exchange_errno(self.places);
+    const arch::FpMode mode = fp_mode(job.fiber, bits);
+    sanitizer::leave_fiber(job.rest.watched, false);
+    arch::Slot* const slot = &job.fiber.suspended;
+    void* const top = job.rest.top;
+    // ASYNC_PAUSE becomes the result of the resumer's ASYNC_start_job().
+    if constexpr (sanitizer::watched) {
+        const int result = is_first ? arch::first_pause(slot, ASYNC_PAUSE, top, mode)
+                                    : arch::pause(slot, ASYNC_PAUSE, mode);
+        sanitizer::arrive_in_fiber(job.rest.watched, false);
+        return result;
+    }
+    return is_first ? arch::first_pause(slot, ASYNC_PAUSE, top, mode)
+                    : arch::pause(slot, ASYNC_PAUSE, mode);
+}
+
+[[gnu::cold, gnu::noinline]] int pause_the_long_way(ASYNC_JOB* name) {
+    ThreadState& self = this_thread;
+    Job& job = *Job::of(name);
+    if (job.blocked != 0)
+        return 1;
+    self.pool.settle();
+    const bool is_first = (job.fiber.unusual & unusual::is_fresh) != 0;
+    job.fiber.unusual &= ~unusual::is_fresh;
+    job.lib_ctx = host::exchange_lib_ctx(job.lib_ctx);
+    exchange_exceptions(job.fiber, job.rest, self.places);
+    leave_to_outer(self, job);
+    return go_out(self, job, name, is_first, self.special | job.fiber.unusual);
+}
+
+[[gnu::cold, gnu::noinline]] int end_the_long_way(Job& job) {
+    ThreadState& self = this_thread;
+    leave_to_outer(self, job);
+    // errno is not given back: the end of a job is a return, and errno goes with it.
+    (void)host::exchange_lib_ctx(job.lib_ctx);
+    job.lib_ctx = nullptr;
+    exchange_exceptions(job.fiber, job.rest, self.places);
+    if (job.heap_args != nullptr)
+        job.free_args();
+    const bool is_listed = (job.fiber.unusual & unusual::is_listed) != 0;
+    job.blocked = 0;
+    job.fiber.unusual = 0;
+    job.rest.top = job.rest.stack.high;
+    if (is_listed)
+        return ASYNC_FINISH;
+    if (self.pool.keeps())
+        self.pool.put(&job);
+    else
+        self.pool.destroy(&job);
+    return ASYNC_FINISH;
 }
 
 }  // namespace
 
-int start_job(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result, JobFunction function,
-              void* args, std::size_t size) noexcept {
-    ThreadState& self = this_thread;
-    if (*handle != nullptr)
-        return resume(self, *Job::of(*handle), handle, result);
-
-    Job* const job = self.pool.first_idle();
-    if (job == nullptr) [[unlikely]]
-        return start_new_job(handle, wait, result, function, args, size);
-    void* top = job->fiber.stack.high;
-    job->args = nullptr;
-    if (args != nullptr) {
-        top = job->copy_args(args, size);
-        if (top == nullptr) [[unlikely]]
-            return fail(Reason::no_memory, "ASYNC_start_job");
-    }
-    self.pool.take(job);
-    job->become(JobState::running);
-    job->outer = self.current;
-    job->handle = handle;
-    job->result = result;
-    job->wait = wait;
-    job->function = function;
-    job->blocked = 0;
-    job->rename();
-    if (host::lib_ctx_unseen.load(std::memory_order_relaxed)) [[unlikely]]
-        host::refresh_lib_ctx();
-    job->lib_ctx = host::lib_ctx;
-    self.current = job;
-    return job->fiber.start(top, run, job, self.places);
-}
-
-int pause_job() noexcept {
-    ThreadState& self = this_thread;
-    Job* const job = self.current;
-    if (job == nullptr || job->blocked != 0)
-        return 1;
-    self.current = job->outer;
-    *job->handle = job->name.load(std::memory_order_relaxed);
-    job->become(JobState::paused);
-    exchange_lib_ctx(*job);
-    // ASYNC_PAUSE becomes the result of the resumer's ASYNC_start_job().
-    return job->fiber.pause(ASYNC_PAUSE, self.places, self.share_fp_mode);
-}
-
 Reason init_thread(std::size_t max, std::size_t init) noexcept {
     ThreadState& self = this_thread;
     const Reason reason = enter(self);
-    return reason != Reason::none ? reason : self.pool.configure(max, init, self.id);
+    return reason != Reason::none ? reason : self.pool.configure(max, init, self.key);
 }
 
 void cleanup_thread() noexcept {
     this_thread.pool.close();
 }
 
+bool share_fp_mode(bool share) noexcept {
+    ThreadState& self = this_thread;
+    const bool before = (self.special & unusual::shares_fp_mode) != 0;
+    self.special &= ~unusual::shares_fp_mode;
+    if (share)
+        self.special |= unusual::shares_fp_mode;
+    return before;
+}
+
 std::size_t left_behind() noexcept {
     return abandoned.load(std::memory_order_relaxed);
 }
 
-int fail(Reason reason, const char* function) noexcept {
+[[gnu::cold, gnu::noinline]] int fail(Reason reason, const char* function) noexcept {
     this_thread.last_reason = static_cast<int>(reason);
     host::raise(static_cast<int>(reason), function);
     return 0;
@@ -233,6 +334,68 @@ int fail(Reason reason, const char* function) noexcept {
 
 }  // namespace asyncjob
 
-void asyncjob::arch::asyncjob_reclaim(void* reclaim) noexcept {
-    this_thread.pool.destroy(static_cast<Job*>(reclaim));
+using namespace asyncjob;
+
+int ASYNC_start_job(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result, int (*function)(void*),
+                    void* args, std::size_t size) {
+    if (handle == nullptr || result == nullptr) [[unlikely]]
+        return fail(Reason::null_argument, "ASYNC_start_job");
+    ASYNC_JOB* const name = *handle;
+    if (name == nullptr) {
+        if (args != nullptr)
+            return start_with_args(handle, wait, result, function, args, size);
+        return start<false>(handle, wait, result, function, args, size);
+    }
+    ThreadState& self = this_thread;
+    Job& job = *Job::of(name);
+    const std::uint32_t bits = self.special | job.fiber.unusual;
+    if ((bits & ~unusual::fp_mode) != 0 || !job.is_paused_for(self.key, name) ||
+        self.current != nullptr || self.places.exceptions->any() ||
+        (job.wait != nullptr && job.wait->has_changes()) || sanitizer::watched) [[unlikely]]
+        return resume_the_long_way(handle, name, result);
+    return go_into_paused(self, job, handle, name, result, bits);
+}
+
+int ASYNC_pause_job(void) {
+    ThreadState& self = this_thread;
+    ASYNC_JOB* const name = self.current;
+    if (name == nullptr)
+        return 1;
+    Job& job = *Job::of(name);
+    const std::uint32_t bits = self.special | job.fiber.unusual;
+    if (self.places.exceptions->any() || sanitizer::watched) [[unlikely]]
+        return pause_the_long_way(name);
+    if ((bits & ~unusual::fp_mode) == 0) {
+        self.current = nullptr;
+        return go_out(self, job, name, false, bits);
+    }
+    if ((bits & ~unusual::fp_mode) != (unusual::is_fresh | unusual::is_listed)) [[unlikely]]
+        return pause_the_long_way(name);
+    self.pool.take_first();
+    job.fiber.unusual = 0;
+    self.current = nullptr;
+    return go_out(self, job, name, true, bits);
+}
+
+// Where a job's function has returned, off its stack. What it left of its exceptions is not
+// looked at: it has returned, and they have ended.
+int asyncjob::arch::asyncjob_context_ended(Slot* slot, int value) noexcept {
+    Job& job = *reinterpret_cast<Job*>(slot);
+    ThreadState& self = this_thread;
+    sanitizer::arrive_outside(job.rest.watched);
+    *job.result = value;
+    *job.handle = nullptr;
+    job.become_idle();
+    const std::uint32_t bits = (self.special | job.fiber.unusual) & ~unusual::fp_mode;
+    if (bits == (unusual::is_fresh | unusual::is_listed)) [[likely]] {
+        self.current = nullptr;
+        job.fiber.unusual = 0;
+        return ASYNC_FINISH;
+    }
+    if (bits != 0 || !self.pool.keeps()) [[unlikely]]
+        return end_the_long_way(job);
+    self.current = nullptr;
+    job.fiber.unusual = 0;
+    self.pool.put(&job);
+    return ASYNC_FINISH;
 }

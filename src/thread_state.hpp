@@ -3,8 +3,9 @@
 //
 // A start takes a job from the pool and runs it on its stack; a pause makes the outer job
 // current again and switches back to whoever resumed; so does the end of the job's function.
-// The side that leaves does all the work before it switches, and start_job() and
-// pause_job() end in a tail call of the switch.
+// The side that leaves does all the work before it switches, and each of these ends in a tail
+// call of the switch, without having called anything: what is out of the ordinary is seen
+// first and done by a second function, the long way.
 //
 // Owner: the thread. Threads: each sees its own. Next layer down: job_pool.hpp, fiber.hpp.
 #pragma once
@@ -19,28 +20,36 @@
 
 namespace asyncjob {
 
-struct ThreadState {
-    Job* current = nullptr;
-    JobPool pool;
+struct alignas(64) ThreadState {
+    // What a switch uses comes first.
+    ASYNC_JOB* current = nullptr;  // the handle
+    std::uint64_t key = no_key;    // never used twice in a process, low 6 bits 0
     CarriedPlaces places{};
-    std::uint64_t id = 0;  // never used twice in a process; 0: the thread has not used jobs
-    bool share_fp_mode = false;
+    std::uint32_t special = 0;  // see unusual.hpp; 0 for nearly all threads
+    JobPool pool;
     int last_reason = 0;
     unsigned long long libraries = 0;  // in the process when it was last looked for them
     int exit_rounds = 0;               // of the thread's key destructors
     ExceptionGlobals no_exceptions{};  // where no C++ runtime is in the process
+
+    // Of a thread that has not used jobs yet.
+    static constexpr std::uint64_t no_key = std::uint64_t{1} << 63;
+
+    [[nodiscard]] Job* current_job() const {
+        return current != nullptr ? Job::of(current) : nullptr;
+    }
 };
 
 // Initial-exec, by a compiler option: one instruction finds it, in a preloaded library too.
 extern constinit thread_local ThreadState this_thread;
 
-// The operations behind the functions of the same names in asyncjob/async.h. Pointers that
-// must not be NULL are not; `function` is asked for only with *handle NULL.
-int start_job(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result, JobFunction function,
-              void* args, std::size_t size) noexcept;
-int pause_job() noexcept;
+// The operations behind the functions of the same names in asyncjob/async.h. ASYNC_start_job()
+// and ASYNC_pause_job() are defined here too: a jump from capi.cpp would be felt.
 Reason init_thread(std::size_t max, std::size_t init) noexcept;
 void cleanup_thread() noexcept;
+
+// Returns what was.
+bool share_fp_mode(bool share) noexcept;
 
 // Jobs in flight on threads that have ended.
 std::size_t left_behind() noexcept;

@@ -47,6 +47,7 @@ bool async_wait_ctx_st::add(const void* key, OSSL_ASYNC_FD fd, void* data,
     }
     entries_[size_++] = {key, data, cleanup, next_serial_++, fd, State::added};
     ++added_;
+    changed_ = true;
     return true;
 }
 
@@ -79,6 +80,7 @@ bool async_wait_ctx_st::clear(const void* key) noexcept {
     } else {
         entry->state = State::deleted;
         ++deleted_;
+        changed_ = true;
     }
     return true;
 }
@@ -128,4 +130,5 @@ void async_wait_ctx_st::forget_changes() noexcept {
     size_ = kept;
     added_ = 0;
     deleted_ = 0;
+    changed_ = false;
 }

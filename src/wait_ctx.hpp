@@ -15,7 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "asyncjob/async.h"
+#include "api.hpp"
 
 struct async_wait_ctx_st {
   public:
@@ -39,9 +39,12 @@ struct async_wait_ctx_st {
     void list_changed(OSSL_ASYNC_FD* added, std::size_t& added_count, OSSL_ASYNC_FD* deleted,
                       std::size_t& deleted_count) const noexcept;
 
+    // Whether anything may have been added or deleted in this round.
+    [[nodiscard]] bool has_changes() const noexcept { return changed_; }
+
     // A paused job of this context is being resumed.
     void end_round() noexcept {
-        if (added_ != 0 || deleted_ != 0) [[unlikely]]
+        if (has_changes())
             forget_changes();
     }
 
@@ -68,12 +71,13 @@ struct async_wait_ctx_st {
     void erase(Entry* entry) noexcept;
     void forget_changes() noexcept;
 
+    bool changed_ = false;  // see has_changes()
+    bool ending_ = false;
     Entry* entries_ = inline_;
     std::size_t size_ = 0;
     std::size_t capacity_ = inline_capacity;
     std::size_t added_ = 0;    // entries in state added
     std::size_t deleted_ = 0;  // entries in state deleted
     std::uint64_t next_serial_ = 1;
-    bool ending_ = false;
     Entry inline_[inline_capacity];
 };

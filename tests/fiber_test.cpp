@@ -182,16 +182,20 @@ TEST_F(FloatingPointMode, S16IsKeptForEachSide) {
     }
 }
 
-TEST_F(FloatingPointMode, S16OfAJobThatNeverPausesDoesNotReachItsStarter) {
+// A job that never pauses has not been switched between sides: it is as a call, whose function
+// gives the words back by the ABI, or means to change them as fesetround() does.
+TEST_F(FloatingPointMode, S16OfAJobThatNeverPausesIsThatOfACall) {
     TestJob job([] { down.set(); });
     EXPECT_EQ(job.go(), ASYNC_FINISH);
-    EXPECT_EQ(Mode::now(), usual);
+    EXPECT_EQ(Mode::now(), down);
+    usual.set();
     TestJob destroyed([] {
         down.set();
         ASYNC_cleanup_thread();
     });
     EXPECT_EQ(destroyed.go(), ASYNC_FINISH);
-    EXPECT_EQ(Mode::now(), usual);
+    EXPECT_EQ(Mode::now(), down);
+    usual.set();
 }
 
 TEST_F(FloatingPointMode, S16RoundsAsTheModeSays) {
@@ -266,7 +270,9 @@ TEST_F(FloatingPointMode, S16SharingIsTheThreadsOwnAndMayChangeWhileAJobIsPaused
         ASYNC_pause_job();
         EXPECT_EQ(Mode::now(), up) << "the resume shares";
         ASYNC_pause_job();
-        EXPECT_EQ(Mode::now(), up) << "the resume does not";
+        EXPECT_EQ(Mode::now(), usual) << "it was left with a shared mode, and kept none";
+        ASYNC_pause_job();
+        EXPECT_EQ(Mode::now(), usual) << "the resume does not share";
     });
     EXPECT_EQ(job.go(), ASYNC_PAUSE);
     EXPECT_EQ(Mode::now(), usual);
@@ -276,8 +282,10 @@ TEST_F(FloatingPointMode, S16SharingIsTheThreadsOwnAndMayChangeWhileAJobIsPaused
     EXPECT_EQ(Mode::now(), up);
     EXPECT_EQ(asyncjob_share_fp_mode(0), 1);
     usual.set();
+    EXPECT_EQ(job.go(), ASYNC_PAUSE);
+    up.set();
     EXPECT_EQ(job.go(), ASYNC_FINISH);
-    EXPECT_EQ(Mode::now(), usual);
+    EXPECT_EQ(Mode::now(), up);
 }
 
 // rbx, rbp, r12 to r15: sets them to `in`, calls function(args[0], ..., args[5]) and

@@ -65,7 +65,7 @@ os::Guard method_of_this_process() {
 
 // The page of a guard that an overflow meets first.
 const std::byte* guard_of(ASYNC_JOB* handle) {
-    return asyncjob::Job::of(handle)->fiber.stack.low - os::page_size();
+    return asyncjob::Job::of(handle)->rest.stack.low - os::page_size();
 }
 
 // Uses the stack downwards in steps smaller than a page, until it ends.

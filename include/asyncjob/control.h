@@ -48,8 +48,9 @@ const char* asyncjob_reason_string(int reason);
  * Whether the calling thread's jobs share the floating-point control words (rounding mode,
  * exception masks; MXCSR and the x87 control word on x86) with the code that resumes them,
  * as setjmp() does, instead of each keeping its own as the ABI asks of a call. For code that
- * sets the mode on one side for both, and for processors that are slow to compare it. 0 at
- * first.
+ * sets the mode on one side for both, and to save the time that reading the words takes. 0 at
+ * first. A side that was left while sharing has kept no words: it goes on with those that are in
+ * force when it is next entered, also when the thread has stopped sharing by then.
  *
  * share is 0 or 1. Returns the value before the call; or -1, and raises
  * ASYNCJOB_R_NOT_CAPABLE, where this platform's switch cannot leave them alone.

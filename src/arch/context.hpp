@@ -8,7 +8,8 @@
 // registers and the floating-point control words are kept, all else is as after any call.
 //
 // All code that a side still has to run runs before its switch, so that callers can end in
-// a tail call and no code of ours lies between the switch and the user's code.
+// a tail call and no code of ours lies between the switch and the user's code. The end of a
+// fiber is the exception: it leaves to asyncjob_context_ended(), which returns to the user.
 //
 // Owner: fiber.hpp, the only user. Threads: a slot belongs to one thread.
 // Next layer down: context_x86_64.S, or context_ucontext.cpp where there is no assembly;
@@ -31,19 +32,18 @@ extern const bool capable;
 // How the build switches: "x86_64 assembly", "ucontext" or "none".
 extern const char* const backend;
 
-// What a fiber's entry function returns when it is done with the fiber's stack.
-struct Outcome {
-    std::uint64_t value;  // the low half goes to the other side; see share_fp_mode
-    void* reclaim;        // if not NULL, given to asyncjob_reclaim() once off this stack
+// What a switch does with the floating-point control words.
+enum class FpMode {
+    kept,       // each side keeps its own
+    comparing,  // the same, loaded only where they differ; also after sides that were `shared`
+    shared,     // they stay as they are at this moment
 };
 
-// In Outcome::value: leave the control words to the other side as they are.
-inline constexpr std::uint64_t share_fp_mode = std::uint64_t{1} << 32;
-
-using Entry = Outcome (*)(void* arg) noexcept;
-
-// Whether the *_shared switch can leave the control words alone.
+// Whether a switch can leave the control words alone (FpMode::shared).
 extern const bool can_share_fp_mode;
+
+// Whether this processor is quicker by `comparing` than by `kept`.
+bool prefers_comparing() noexcept;
 
 // The highest address that a first frame may start at, below `end`: the alignment of a call.
 inline void* align_top(std::byte* end) {
@@ -52,22 +52,74 @@ inline void* align_top(std::byte* end) {
 
 extern "C" {
 
-// Runs entry(arg) on the stack that ends at `top` (16-byte aligned). Returns the value that
-// the fiber's next switch passes, or that of entry's Outcome. The control words of the new
-// side are the caller's.
-int asyncjob_context_start(Slot* slot, void* top, Entry entry, void* arg) noexcept;
+// Runs function(arg) on the stack that ends at `top` (16-byte aligned). Returns the value that
+// the fiber's next pause passes; when the function returns, what asyncjob_context_ended() makes
+// of its result. The control words of the new side are the caller's. Without a pause, the
+// function's end is that of a call: it has kept the words, or has meant to change them.
+int asyncjob_context_start(Slot* slot, void* top, int (*function)(void*), void* arg) noexcept;
 
-// Suspends the caller and continues the side that the slot holds, where `value` becomes the
-// result of its switch. Returns the value of the switch that comes back.
-int asyncjob_context_switch(Slot* slot, int value) noexcept;
+// Called in the fiber: continues the other side, where `value` becomes the result of its start
+// or resume. Returns the value of the resume that comes back. The first pause of a fiber is
+// told from later ones, with the `top` that the fiber was started with.
+int asyncjob_context_first_pause(Slot* slot, int value, void* top) noexcept;
+int asyncjob_context_pause(Slot* slot, int value) noexcept;
 
-// The same, but the control words stay as they are at this moment.
-int asyncjob_context_switch_shared(Slot* slot, int value) noexcept;
+// Continues a paused fiber, where `value` becomes the result of its pause. Returns the value
+// that its next pause passes, or what asyncjob_context_ended() returns.
+int asyncjob_context_resume(Slot* slot, int value) noexcept;
 
-// Called by the switch on the other side's stack after a fiber has ended with a `reclaim`.
-// Defined by fiber.cpp's user, thread_state.cpp.
-void asyncjob_reclaim(void* reclaim) noexcept;
+// The same in the other modes. All may be mixed, but that a side which was left by a shared one
+// keeps no control words to come back to, and the next switch to it has to be one of these.
+int asyncjob_context_start_shared(Slot* slot, void* top, int (*function)(void*),
+                                  void* arg) noexcept;
+int asyncjob_context_first_pause_comparing(Slot* slot, int value, void* top) noexcept;
+int asyncjob_context_pause_comparing(Slot* slot, int value) noexcept;
+int asyncjob_context_resume_comparing(Slot* slot, int value) noexcept;
+int asyncjob_context_first_pause_shared(Slot* slot, int value, void* top) noexcept;
+int asyncjob_context_pause_shared(Slot* slot, int value) noexcept;
+int asyncjob_context_resume_shared(Slot* slot, int value) noexcept;
+
+// Called when a fiber's function has returned `value`, on the other side's stack and with its
+// registers, in place of a return from its start or resume. Defined by whoever uses fibers.
+int asyncjob_context_ended(Slot* slot, int value) noexcept;
 
 }  // extern "C"
+
+// The functions above by their mode. Callers pass a constant or have a branch for it.
+inline int start(Slot* slot, void* top, int (*function)(void*), void* arg, FpMode mode) {
+    if (mode == FpMode::shared)
+        return asyncjob_context_start_shared(slot, top, function, arg);
+    return asyncjob_context_start(slot, top, function, arg);
+}
+inline int first_pause(Slot* slot, int value, void* top, FpMode mode) {
+    switch (mode) {
+        case FpMode::kept:
+            return asyncjob_context_first_pause(slot, value, top);
+        case FpMode::comparing:
+            return asyncjob_context_first_pause_comparing(slot, value, top);
+        default:
+            return asyncjob_context_first_pause_shared(slot, value, top);
+    }
+}
+inline int pause(Slot* slot, int value, FpMode mode) {
+    switch (mode) {
+        case FpMode::kept:
+            return asyncjob_context_pause(slot, value);
+        case FpMode::comparing:
+            return asyncjob_context_pause_comparing(slot, value);
+        default:
+            return asyncjob_context_pause_shared(slot, value);
+    }
+}
+inline int resume(Slot* slot, int value, FpMode mode) {
+    switch (mode) {
+        case FpMode::kept:
+            return asyncjob_context_resume(slot, value);
+        case FpMode::comparing:
+            return asyncjob_context_resume_comparing(slot, value);
+        default:
+            return asyncjob_context_resume_shared(slot, value);
+    }
+}
 
 }  // namespace asyncjob::arch

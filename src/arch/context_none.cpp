@@ -9,15 +9,43 @@ const bool capable = false;
 const bool can_share_fp_mode = false;
 const char* const backend = "none";
 
+bool prefers_comparing() noexcept {
+    return false;
+}
+
 extern "C" {
 
-int asyncjob_context_start(Slot*, void*, Entry, void*) noexcept {
+int asyncjob_context_start(Slot*, void*, int (*)(void*), void*) noexcept {
     return 0;
 }
-int asyncjob_context_switch(Slot*, int) noexcept {
+int asyncjob_context_first_pause(Slot*, int, void*) noexcept {
     return 0;
 }
-int asyncjob_context_switch_shared(Slot*, int) noexcept {
+int asyncjob_context_pause(Slot*, int) noexcept {
+    return 0;
+}
+int asyncjob_context_resume(Slot*, int) noexcept {
+    return 0;
+}
+int asyncjob_context_start_shared(Slot*, void*, int (*)(void*), void*) noexcept {
+    return 0;
+}
+int asyncjob_context_first_pause_comparing(Slot*, int, void*) noexcept {
+    return 0;
+}
+int asyncjob_context_pause_comparing(Slot*, int) noexcept {
+    return 0;
+}
+int asyncjob_context_resume_comparing(Slot*, int) noexcept {
+    return 0;
+}
+int asyncjob_context_first_pause_shared(Slot*, int, void*) noexcept {
+    return 0;
+}
+int asyncjob_context_pause_shared(Slot*, int) noexcept {
+    return 0;
+}
+int asyncjob_context_resume_shared(Slot*, int) noexcept {
     return 0;
 }
 

@@ -21,15 +21,21 @@ const bool capable = true;
 const bool can_share_fp_mode = have_fp_mode;
 const char* const backend = "ucontext";
 
+bool prefers_comparing() noexcept {
+    return false;
+}
+
 namespace {
 
 // A suspended side; lives on its own stack, the slot points to it.
 struct Side {
     ucontext_t context;
-    FpMode mode;      // the words to go on with, if share_mode
-    void* reclaim;    // a fiber that has ended and wants asyncjob_reclaim()
-    int value;        // the result of this side's switch
-    bool share_mode;  // whether `mode` replaces what the context has saved
+    FpWords mode;      // the words to go on with, if share_mode
+    int value;         // the result of this side's switch
+    bool share_mode;   // whether `mode` replaces what the context has saved
+    bool left_shared;  // whether this side does not want its own words back
+    bool has_started;  // whether this is the side that started the fiber, which then never paused
+    bool ended;        // the fiber's function has returned `value`
 };
 
 void keep_signal_mask(Side& side) {
@@ -38,33 +44,33 @@ void keep_signal_mask(Side& side) {
 
 void tell(Side& side, int value, bool share) {
     side.value = value;
-    side.share_mode = share;
-    if (share)
+    side.share_mode = share || side.left_shared;
+    if (side.share_mode)
         side.mode = fp_mode();
     keep_signal_mask(side);
 }
 
-int arrived(Side& self) {
+int arrived(Slot* slot, const Side& self) {
     if (self.share_mode)
         set_fp_mode(self.mode);
-    if (self.reclaim != nullptr)
-        asyncjob_reclaim(self.reclaim);
-    return self.value;
+    return self.ended ? asyncjob_context_ended(slot, self.value) : self.value;
 }
 
 int exchange(Slot* slot, int value, bool share) {
     Side self;
-    self.reclaim = nullptr;
+    self.left_shared = share;
+    self.has_started = false;
+    self.ended = false;
     auto* other = static_cast<Side*>(*slot);
     *slot = &self;
     tell(*other, value, share);
     swapcontext(&self.context, &other->context);
-    return arrived(self);
+    return arrived(slot, self);
 }
 
 struct Start {
     Slot* slot;
-    Entry entry;
+    int (*function)(void*);
     void* arg;
 };
 
@@ -72,19 +78,15 @@ struct Start {
 void run(unsigned high, unsigned low) {
     const auto address = (static_cast<std::uint64_t>(high) << 32) | low;
     const Start start = *reinterpret_cast<Start*>(static_cast<std::uintptr_t>(address));
-    const Outcome outcome = start.entry(start.arg);
+    const int value = start.function(start.arg);
     auto* starter = static_cast<Side*>(*start.slot);
-    starter->reclaim = outcome.reclaim;
-    tell(*starter, static_cast<int>(outcome.value), (outcome.value & share_fp_mode) != 0);
+    starter->ended = true;
+    tell(*starter, value, starter->has_started);
     setcontext(&starter->context);
     __builtin_unreachable();  // setcontext fails only for a bad context
 }
 
-}  // namespace
-
-extern "C" {
-
-int asyncjob_context_start(Slot* slot, void* top, Entry entry, void* arg) noexcept {
+int start_fiber(Slot* slot, void* top, int (*function)(void*), void* arg, bool share) {
     // makecontext() wants the extent of the stack; it uses only the upper end.
     constexpr std::size_t shown = 4096;
     Side fresh;
@@ -92,7 +94,7 @@ int asyncjob_context_start(Slot* slot, void* top, Entry entry, void* arg) noexce
     fresh.context.uc_link = nullptr;
     fresh.context.uc_stack.ss_sp = static_cast<char*>(top) - shown;
     fresh.context.uc_stack.ss_size = shown;
-    Start start{slot, entry, arg};
+    Start start{slot, function, arg};
     const auto address = reinterpret_cast<std::uintptr_t>(&start);
     makecontext(&fresh.context, reinterpret_cast<void (*)()>(run), 2,
                 static_cast<unsigned>(static_cast<std::uint64_t>(address) >> 32),
@@ -100,17 +102,61 @@ int asyncjob_context_start(Slot* slot, void* top, Entry entry, void* arg) noexce
     keep_signal_mask(fresh);
 
     Side self;
-    self.reclaim = nullptr;
+    self.left_shared = share;
+    self.has_started = true;
+    self.ended = false;
     *slot = &self;
     swapcontext(&self.context, &fresh.context);
-    return arrived(self);
+    return arrived(slot, self);
 }
 
-int asyncjob_context_switch(Slot* slot, int value) noexcept {
+}  // namespace
+
+extern "C" {
+
+int asyncjob_context_start(Slot* slot, void* top, int (*function)(void*), void* arg) noexcept {
+    return start_fiber(slot, top, function, arg, false);
+}
+
+int asyncjob_context_first_pause(Slot* slot, int value, void* /*top*/) noexcept {
     return exchange(slot, value, false);
 }
 
-int asyncjob_context_switch_shared(Slot* slot, int value) noexcept {
+int asyncjob_context_pause(Slot* slot, int value) noexcept {
+    return exchange(slot, value, false);
+}
+
+int asyncjob_context_resume(Slot* slot, int value) noexcept {
+    return exchange(slot, value, false);
+}
+
+// swapcontext() has its own way with the control words.
+int asyncjob_context_start_shared(Slot* slot, void* top, int (*function)(void*),
+                                  void* arg) noexcept {
+    return start_fiber(slot, top, function, arg, true);
+}
+
+int asyncjob_context_first_pause_comparing(Slot* slot, int value, void* top) noexcept {
+    return asyncjob_context_first_pause(slot, value, top);
+}
+
+int asyncjob_context_pause_comparing(Slot* slot, int value) noexcept {
+    return asyncjob_context_pause(slot, value);
+}
+
+int asyncjob_context_resume_comparing(Slot* slot, int value) noexcept {
+    return asyncjob_context_resume(slot, value);
+}
+
+int asyncjob_context_first_pause_shared(Slot* slot, int value, void* /*top*/) noexcept {
+    return exchange(slot, value, true);
+}
+
+int asyncjob_context_pause_shared(Slot* slot, int value) noexcept {
+    return exchange(slot, value, true);
+}
+
+int asyncjob_context_resume_shared(Slot* slot, int value) noexcept {
     return exchange(slot, value, true);
 }
 

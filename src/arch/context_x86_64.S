@@ -3,10 +3,20 @@
  * The switch for x86-64, System V ABI. Contract: context.hpp; frame layout: frame.h.
  *
  * Saved: rbx, rbp, r12 to r15, MXCSR and the x87 control word, which the ABI says a call
- * keeps. The way out of a switch is a pop and an indirect jump, not a ret: the processor's
- * return predictor holds the other stack's addresses by then, and a ret would mispredict
- * every time, whereas the jump is predicted by its history.
- * notrack: a return address has no endbr64 in front.
+ * keeps. What the processor's return predictor holds decides how a side is left:
+ *
+ *  - A fiber starts by an ordinary call. As long as it does not pause, calls and returns stay
+ *    matched; its function has kept the registers and the control words by the ABI, so its end
+ *    only puts the stack pointer back.
+ *  - After a switch the predictor holds the other stack's addresses. So the way out of a switch
+ *    is a pop and an indirect jump, which is predicted by its history; a ret would mispredict
+ *    every time.
+ *  - A resume goes in by a call; the first pause puts the return address of that call where
+ *    the fiber's function returns to. If the function pauses and then returns, its ret is
+ *    predicted, and so is that of asyncjob_context_ended().
+ *
+ * Nothing here has an endbr64: all is reached by direct jumps and calls, or, by a notrack
+ * jump, at return addresses.
  */
 #include "frame.h"
 
@@ -16,17 +26,14 @@
         .type   name, @function;                                              \
         .p2align 6;                                                           \
 name:                                                                         \
-        .cfi_startproc;                                                       \
-        endbr64
+        .cfi_startproc
 
 #define LEAVE(name)                                                           \
         .cfi_endproc;                                                         \
         .size   name, . - name
 
-/* Pushes the frame of the running side, the return address being on the stack already. */
+/* The frame of the running side. Its CFI holds for the frame of any side that rsp points to. */
 #define SAVE                                                                  \
-        leaq    -ASYNCJOB_FRAME_RETURN(%rsp), %rsp;                           \
-        .cfi_adjust_cfa_offset ASYNCJOB_FRAME_RETURN;                         \
         movq    %rbp, ASYNCJOB_FRAME_RBP(%rsp);                               \
         .cfi_rel_offset rbp, ASYNCJOB_FRAME_RBP;                              \
         movq    %rbx, ASYNCJOB_FRAME_RBX(%rsp);                               \
@@ -38,145 +45,263 @@ name:                                                                         \
         movq    %r14, ASYNCJOB_FRAME_R14(%rsp);                               \
         .cfi_rel_offset r14, ASYNCJOB_FRAME_R14;                              \
         movq    %r15, ASYNCJOB_FRAME_R15(%rsp);                               \
-        .cfi_rel_offset r15, ASYNCJOB_FRAME_R15;                              \
+        .cfi_rel_offset r15, ASYNCJOB_FRAME_R15
+
+#define SAVE_MODE                                                             \
         stmxcsr ASYNCJOB_FRAME_MXCSR(%rsp);                                   \
         fnstcw  ASYNCJOB_FRAME_X87CW(%rsp)
 
+/* A frame without control words; no x87 control word is 0, as its bit 6 is always set. */
+#define SAVE_NO_MODE                                                          \
+        movw    $0, ASYNCJOB_FRAME_X87CW(%rsp)
+
 /*
- * Loads the registers of the frame at rsp and goes on where it was left; eax is the result.
- * The frame has the same layout and the same CFI as the one that SAVE described.
+ * Leaves the frame at rsp in the slot and goes to the one that was there. eax is the result,
+ * rdx the frame that was left.
  */
-#define RESTORE_AND_JUMP                                                      \
+#define EXCHANGE                                                              \
+        movq    %rsp, %rdx;                                                   \
+        movq    (%rdi), %rsp;                                                 \
+        movq    %rdx, (%rdi);                                                 \
+        movl    %esi, %eax
+
+/*
+ * Loads the control words of the frame at rsp. To look at what fnstcw has stored in the frame
+ * at rdx costs less than fldcw; of stmxcsr and ldmxcsr the opposite holds.
+ */
+#define LOAD_MODE(here)                                                       \
+        movzwl  ASYNCJOB_FRAME_X87CW(%rdx), %ecx;                             \
+        cmpw    ASYNCJOB_FRAME_X87CW(%rsp), %cx;                              \
+        jne     .Lother_x87_##here;                                           \
+.Lsame_x87_##here:                                                            \
+        ldmxcsr ASYNCJOB_FRAME_MXCSR(%rsp)
+
+/* Out of line, behind the function. */
+#define LOAD_X87(here)                                                        \
+.Lother_x87_##here:                                                           \
+        fldcw   ASYNCJOB_FRAME_X87CW(%rsp);                                   \
+        jmp     .Lsame_x87_##here
+
+/*
+ * Loads the control words of the frame at rsp if it has any and they are not those that are
+ * in force, saved in the frame at rdx. MXCSR's low six bits are status, which a call may
+ * change.
+ */
+#define MXCSR_CONTROL 0xffc0
+#define COMPARE_AND_LOAD_MODE                                                 \
+        movl    ASYNCJOB_FRAME_MXCSR(%rdx), %ecx;                             \
+        xorl    ASYNCJOB_FRAME_MXCSR(%rsp), %ecx;                             \
+        testl   $MXCSR_CONTROL, %ecx;                                         \
+        jnz     1f;                                                           \
+        movzwl  ASYNCJOB_FRAME_X87CW(%rdx), %ecx;                             \
+        cmpw    ASYNCJOB_FRAME_X87CW(%rsp), %cx;                              \
+        je      2f;                                                           \
+1:      cmpw    $0, ASYNCJOB_FRAME_X87CW(%rsp);                               \
+        je      2f;                                                           \
+        ldmxcsr ASYNCJOB_FRAME_MXCSR(%rsp);                                   \
+        fldcw   ASYNCJOB_FRAME_X87CW(%rsp);                                   \
+2:
+
+/* Loads the registers of the frame at rsp. */
+#define RESTORE                                                               \
         movq    ASYNCJOB_FRAME_R15(%rsp), %r15;                               \
         movq    ASYNCJOB_FRAME_R14(%rsp), %r14;                               \
         movq    ASYNCJOB_FRAME_R13(%rsp), %r13;                               \
         movq    ASYNCJOB_FRAME_R12(%rsp), %r12;                               \
         movq    ASYNCJOB_FRAME_RBX(%rsp), %rbx;                               \
-        movq    ASYNCJOB_FRAME_RBP(%rsp), %rbp;                               \
-        movq    ASYNCJOB_FRAME_RETURN(%rsp), %rcx;                            \
-        leaq    ASYNCJOB_FRAME_SIZE(%rsp), %rsp;                              \
-        .cfi_adjust_cfa_offset -ASYNCJOB_FRAME_SIZE;                          \
-        .cfi_register rip, rcx;                                               \
+        movq    ASYNCJOB_FRAME_RBP(%rsp), %rbp
+
+#define RESTORED                                                              \
         .cfi_same_value rbp;                                                  \
         .cfi_same_value rbx;                                                  \
         .cfi_same_value r12;                                                  \
         .cfi_same_value r13;                                                  \
         .cfi_same_value r14;                                                  \
-        .cfi_same_value r15;                                                  \
+        .cfi_same_value r15
+
+/* The user's frames end here: above rsp is the top of the fiber's stack. */
+#define OUTERMOST                                                             \
+        .cfi_def_cfa rsp, 0;                                                  \
+        .cfi_undefined rip
+
+/* From here on rsp points to a frame. */
+#define FRAME_HERE                                                            \
+        .cfi_def_cfa rsp, 8;                                                  \
+        .cfi_offset rip, -8;                                                  \
+        .cfi_rel_offset rbp, ASYNCJOB_FRAME_RBP;                              \
+        .cfi_rel_offset rbx, ASYNCJOB_FRAME_RBX;                              \
+        .cfi_rel_offset r12, ASYNCJOB_FRAME_R12;                              \
+        .cfi_rel_offset r13, ASYNCJOB_FRAME_R13;                              \
+        .cfi_rel_offset r14, ASYNCJOB_FRAME_R14;                              \
+        .cfi_rel_offset r15, ASYNCJOB_FRAME_R15
+
+/* Goes on where the frame at rsp was left. */
+#define RESTORE_AND_JUMP                                                      \
+        RESTORE;                                                              \
+        popq    %rcx;                                                         \
+        .cfi_adjust_cfa_offset -8;                                            \
+        .cfi_register rip, rcx;                                               \
+        RESTORED;                                                             \
         notrack jmp *%rcx
 
         .text
 
 /*
- * Jumps to `other` if the control words in ecx and r8w are not those of the frame at rsp.
- * MXCSR's low six bits are status, which a call may change; a load of the word because of
- * them alone would cost more than the whole switch.
+ * int asyncjob_context_pause(Slot* slot [rdi], int value [esi])
+ * int asyncjob_context_first_pause(Slot* slot [rdi], int value [esi], void* top [rdx])
  */
-#define MXCSR_CONTROL 0xffc0
-#define JUMP_IF_OTHER_MODE(other)                                             \
-        xorl    ASYNCJOB_FRAME_MXCSR(%rsp), %ecx;                             \
-        testl   $MXCSR_CONTROL, %ecx;                                         \
-        jnz     other;                                                        \
-        cmpw    ASYNCJOB_FRAME_X87CW(%rsp), %r8w;                             \
-        jne     other
+#define FIRST_PAUSE(end, pause)                                               \
+        leaq    end(%rip), %rcx;                                              \
+        movq    %rcx, -8(%rdx);                                               \
+        jmp     pause
 
-/* int asyncjob_context_switch(Slot* slot [rdi], int value [esi]) */
-ENTER(asyncjob_context_switch)
+ENTER(asyncjob_context_first_pause)
+        FIRST_PAUSE(asyncjob_context_end_kept, asyncjob_context_pause)
+LEAVE(asyncjob_context_first_pause)
+
+ENTER(asyncjob_context_first_pause_comparing)
+        FIRST_PAUSE(asyncjob_context_end_comparing, asyncjob_context_pause_comparing)
+LEAVE(asyncjob_context_first_pause_comparing)
+
+ENTER(asyncjob_context_first_pause_shared)
+        FIRST_PAUSE(asyncjob_context_end_shared, asyncjob_context_pause_shared)
+LEAVE(asyncjob_context_first_pause_shared)
+
+ENTER(asyncjob_context_pause)
         SAVE
-        movq    (%rdi), %rdx
-        movl    ASYNCJOB_FRAME_MXCSR(%rsp), %ecx
-        movzwl  ASYNCJOB_FRAME_X87CW(%rsp), %r8d
-        movq    %rsp, (%rdi)
-        movl    %esi, %eax
-        movq    %rdx, %rsp
-        JUMP_IF_OTHER_MODE(.Lother_mode)
-.Lsame_mode:
+        SAVE_MODE
+        EXCHANGE
+        LOAD_MODE(pause)
         .cfi_remember_state
         RESTORE_AND_JUMP
         .cfi_restore_state
-.Lother_mode:
-        ldmxcsr ASYNCJOB_FRAME_MXCSR(%rsp)
-        fldcw   ASYNCJOB_FRAME_X87CW(%rsp)
-        jmp     .Lsame_mode
-LEAVE(asyncjob_context_switch)
+        LOAD_X87(pause)
+LEAVE(asyncjob_context_pause)
 
-/* int asyncjob_context_switch_shared(Slot* slot [rdi], int value [esi]) */
-ENTER(asyncjob_context_switch_shared)
+ENTER(asyncjob_context_pause_comparing)
         SAVE
-        movq    (%rdi), %rdx
-        movq    %rsp, (%rdi)
-        movl    %esi, %eax
-        movq    %rdx, %rsp
+        SAVE_MODE
+        EXCHANGE
+        COMPARE_AND_LOAD_MODE
         RESTORE_AND_JUMP
-LEAVE(asyncjob_context_switch_shared)
+LEAVE(asyncjob_context_pause_comparing)
+
+ENTER(asyncjob_context_pause_shared)
+        SAVE
+        SAVE_NO_MODE
+        EXCHANGE
+        RESTORE_AND_JUMP
+LEAVE(asyncjob_context_pause_shared)
 
 /*
- * int asyncjob_context_start(Slot* slot [rdi], void* top [rsi], Entry entry [rdx],
+ * Goes on where the fiber with the frame at rsp was left. Its function returns to the call's
+ * return address in the end, to which the first pause has led it.
+ */
+#define GO_IN(kind)                                                           \
+        .cfi_remember_state;                                                  \
+        RESTORE;                                                              \
+        RESTORED;                                                             \
+        .cfi_remember_state;                                                  \
+        OUTERMOST;                                                            \
+        call    .Lgo_on_##kind;                                               \
+        .globl  asyncjob_context_end_##kind;                                  \
+        .hidden asyncjob_context_end_##kind;                                  \
+asyncjob_context_end_##kind:                                                  \
+        END;                                                                  \
+.Lgo_on_##kind:                                                               \
+        .cfi_restore_state;                                                   \
+        movq    8(%rsp), %rcx;                                                \
+        leaq    16(%rsp), %rsp;                                               \
+        .cfi_def_cfa rsp, 0;                                                  \
+        .cfi_register rip, rcx;                                               \
+        notrack jmp *%rcx
+
+/*
+ * The end of a fiber that has paused: rsp is the top of its stack, eax its function's result,
+ * r12 the slot, as asyncjob_context_start left it. The frame in the slot is that of whoever
+ * resumed the fiber last.
+ */
+#define END                                                                   \
+        movq    %r12, %rdi;                                                   \
+        movl    %eax, %esi;                                                   \
+        SAVE_MODE;                                                            \
+        movq    %rsp, %rdx;                                                   \
+        movq    (%r12), %rsp;                                                 \
+        FRAME_HERE;                                                           \
+        COMPARE_AND_LOAD_MODE;                                                \
+        RESTORE;                                                              \
+        RESTORED;                                                             \
+        jmp     asyncjob_context_ended
+
+/* int asyncjob_context_resume(Slot* slot [rdi], int value [esi]) */
+ENTER(asyncjob_context_resume)
+        SAVE
+        SAVE_MODE
+        EXCHANGE
+        LOAD_MODE(resume)
+        GO_IN(kept)
+        .cfi_restore_state
+        LOAD_X87(resume)
+LEAVE(asyncjob_context_resume)
+
+ENTER(asyncjob_context_resume_comparing)
+        SAVE
+        SAVE_MODE
+        EXCHANGE
+        COMPARE_AND_LOAD_MODE
+        GO_IN(comparing)
+LEAVE(asyncjob_context_resume_comparing)
+
+ENTER(asyncjob_context_resume_shared)
+        SAVE
+        SAVE_NO_MODE
+        EXCHANGE
+        GO_IN(shared)
+LEAVE(asyncjob_context_resume_shared)
+
+/*
+ * int asyncjob_context_start(Slot* slot [rdi], void* top [rsi], int (*function)(void*) [rdx],
  *                            void* arg [rcx])
  *
- * The entry is an ordinary call, so that a fiber that never pauses leaves the return
- * predictor in step. rbx holds the slot over the call; rip undefined there ends every
- * backtrace at the fiber's entry.
+ * Over the call rbx holds the starter's frame and r12 the slot; rip undefined there ends
+ * every backtrace at the fiber's entry. If the call returns the fiber has not paused, else it
+ * would have returned elsewhere: the registers and the control words are those of a call.
  */
+#define CALL_FUNCTION                                                         \
+        movq    %rsp, (%rdi);                                                 \
+        movq    %rsp, %rbx;                                                   \
+        movq    %rdi, %r12;                                                   \
+        movq    %rcx, %rdi;                                                   \
+        xorl    %ebp, %ebp;                                                   \
+        movq    %rsi, %rsp;                                                   \
+        .cfi_remember_state;                                                  \
+        OUTERMOST;                                                            \
+        call    *%rdx;                                                        \
+        movq    %rbx, %rsp;                                                   \
+        .cfi_restore_state;                                                   \
+        movq    %r12, %rdi;                                                   \
+        movl    %eax, %esi
+
+#define END_AT_ONCE                                                           \
+        movq    ASYNCJOB_FRAME_R12(%rsp), %r12;                               \
+        movq    ASYNCJOB_FRAME_RBX(%rsp), %rbx;                               \
+        movq    ASYNCJOB_FRAME_RBP(%rsp), %rbp;                               \
+        RESTORED;                                                             \
+        jmp     asyncjob_context_ended
+
 ENTER(asyncjob_context_start)
         SAVE
-        movq    %rsp, (%rdi)
-        movq    %rdi, %rbx
-        movq    %rcx, %rdi
-        xorl    %ebp, %ebp
-        movq    %rsi, %rsp
-        .cfi_remember_state
-        .cfi_def_cfa rsp, 0
-        .cfi_undefined rip
-        call    *%rdx
-        movq    (%rbx), %rsp
-        .cfi_restore_state
-        testq   %rdx, %rdx
-        jnz     .Lreclaim
-        btq     $32, %rax
-        jc      .Lleave
-        /*
-         * The frame is that of whoever resumed the fiber last, if it has paused, and the ret
-         * below returns from that one's switch. The fiber may have changed the control words:
-         * give the other side its own.
-         */
-.Lcompare:
-        stmxcsr -8(%rsp)
-        fnstcw  -4(%rsp)
-        movl    -8(%rsp), %ecx
-        movzwl  -4(%rsp), %r8d
-        JUMP_IF_OTHER_MODE(.Lload)
-.Lleave:
-        movq    ASYNCJOB_FRAME_R15(%rsp), %r15
-        movq    ASYNCJOB_FRAME_R14(%rsp), %r14
-        movq    ASYNCJOB_FRAME_R13(%rsp), %r13
-        movq    ASYNCJOB_FRAME_R12(%rsp), %r12
-        movq    ASYNCJOB_FRAME_RBX(%rsp), %rbx
-        movq    ASYNCJOB_FRAME_RBP(%rsp), %rbp
-        leaq    ASYNCJOB_FRAME_RETURN(%rsp), %rsp
-        .cfi_remember_state
-        .cfi_adjust_cfa_offset -ASYNCJOB_FRAME_RETURN
-        .cfi_same_value rbp
-        .cfi_same_value rbx
-        .cfi_same_value r12
-        .cfi_same_value r13
-        .cfi_same_value r14
-        .cfi_same_value r15
-        ret
-        .cfi_restore_state
-.Lload:
-        ldmxcsr ASYNCJOB_FRAME_MXCSR(%rsp)
-        fldcw   ASYNCJOB_FRAME_X87CW(%rsp)
-        jmp     .Lleave
-.Lreclaim:
-        movq    %rax, %rbx
-        movq    %rdx, %rdi
-        call    asyncjob_reclaim
-        movq    %rbx, %rax
-        btq     $32, %rax
-        jc      .Lleave
-        jmp     .Lcompare
+        SAVE_MODE
+        CALL_FUNCTION
+        END_AT_ONCE
 LEAVE(asyncjob_context_start)
+
+ENTER(asyncjob_context_start_shared)
+        SAVE
+        SAVE_NO_MODE
+        CALL_FUNCTION
+        END_AT_ONCE
+LEAVE(asyncjob_context_start_shared)
 
 /* The code is fit for indirect-branch tracking; it is not for shadow stacks, which a switch
    would have to exchange too. */

@@ -5,6 +5,8 @@
 // Owner: fiber.hpp. Threads: a record belongs to one. Next layer down: the C++ runtime.
 #pragma once
 
+#include <cstdint>
+
 namespace asyncjob::arch {
 
 struct ExceptionGlobals {
@@ -13,6 +15,15 @@ struct ExceptionGlobals {
 #if defined(__ARM_EABI_UNWINDER__)
     void* propagating;
 #endif
+
+    // Whether there is any exception.
+    [[nodiscard]] bool any() const {
+#if defined(__ARM_EABI_UNWINDER__)
+        if (propagating != nullptr)
+            return true;
+#endif
+        return (reinterpret_cast<std::uintptr_t>(caught) | uncaught) != 0;
+    }
 };
 
 }  // namespace asyncjob::arch

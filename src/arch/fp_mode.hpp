@@ -11,43 +11,43 @@ namespace asyncjob::arch {
 
 #if defined(__x86_64__)
 
-struct FpMode {
+struct FpWords {
     std::uint32_t mxcsr;
     std::uint16_t x87;
 };
 inline constexpr bool have_fp_mode = true;
-inline FpMode fp_mode() {
-    FpMode mode{};
+inline FpWords fp_mode() {
+    FpWords mode{};
     asm volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(mode.mxcsr), "=m"(mode.x87));
     return mode;
 }
-inline void set_fp_mode(const FpMode& mode) {
+inline void set_fp_mode(const FpWords& mode) {
     asm volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(mode.mxcsr), "m"(mode.x87));
 }
 
 #elif defined(__aarch64__)
 
-struct FpMode {
+struct FpWords {
     std::uint64_t fpcr;
 };
 inline constexpr bool have_fp_mode = true;
-inline FpMode fp_mode() {
-    FpMode mode{};
+inline FpWords fp_mode() {
+    FpWords mode{};
     asm volatile("mrs %0, fpcr" : "=r"(mode.fpcr));
     return mode;
 }
-inline void set_fp_mode(const FpMode& mode) {
+inline void set_fp_mode(const FpWords& mode) {
     asm volatile("msr fpcr, %0" : : "r"(mode.fpcr));
 }
 
 #else
 
-struct FpMode {};
+struct FpWords {};
 inline constexpr bool have_fp_mode = false;
-inline FpMode fp_mode() {
+inline FpWords fp_mode() {
     return {};
 }
-inline void set_fp_mode(const FpMode&) {}
+inline void set_fp_mode(const FpWords&) {}
 
 #endif
 

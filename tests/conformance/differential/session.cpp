@@ -124,6 +124,7 @@ struct Job {
     int blocked = 0;
     int rounding_mode = FE_TONEAREST;
     bool began = false;
+    bool paused = false;
 };
 
 // What each implementation's pool does, as far as a start may get a job. They differ in
@@ -535,7 +536,11 @@ void Session::returned(Job& job, const std::string& what, int status, ASYNC_JOB*
     hints.asyncjob_has_job = asyncjobs_pool_.has_job();
     if (status == ASYNC_PAUSE) {
         job.handle = handle;
+        job.paused = true;
     } else {
+        // Without a pause, the end of a job is that of a call.
+        if (job.began && !job.paused)
+            driver_rounding_mode_ = job.rounding_mode;
         if (job.ctx >= 0)
             --ctxs_.at(job.ctx).users;
         if (job.began) {

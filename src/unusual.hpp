@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Why a switch cannot go the short way: bits of a thread and bits of a job, which a start, a
+// pause, a resume and an end look at together, in one test.
+//
+// Owner: thread_state.hpp. Threads: those of the thread or job. Next layer down: none.
+#pragma once
+
+#include <cstdint>
+
+namespace asyncjob::unusual {
+
+// Of a thread.
+inline constexpr std::uint32_t shares_fp_mode = 1;    // asyncjob_share_fp_mode()
+inline constexpr std::uint32_t compares_fp_mode = 2;  // on processors that prefer it
+inline constexpr std::uint32_t has_lib_ctx = 4;       // some side's is not the process's
+inline constexpr std::uint32_t is_watched = 8;        // by memcheck
+
+// Of a job.
+inline constexpr std::uint32_t is_bare = 16;     // the suspended side kept no control words
+inline constexpr std::uint32_t is_fresh = 32;    // has not paused yet
+inline constexpr std::uint32_t is_listed = 64;   // runs, and is the first of the idle ones still
+inline constexpr std::uint32_t is_nested = 128;  // runs, and was entered from another job
+inline constexpr std::uint32_t is_blocked = 256;
+inline constexpr std::uint32_t carries_exceptions = 512;
+inline constexpr std::uint32_t has_heap_args = 1024;
+
+// What only the control words are concerned in.
+inline constexpr std::uint32_t fp_mode = shares_fp_mode | compares_fp_mode | is_bare;
+
+}  // namespace asyncjob::unusual
