@@ -246,8 +246,10 @@ void* lib_ctx() noexcept {
 
 void* exchange_lib_ctx(void* ctx) noexcept {
     void* const before = lib_ctx();
+    if (ctx == before)
+        return before;
     const Libcrypto* const host = get();
-    if (ctx == before || host == nullptr || host->set0_default == nullptr)
+    if (host == nullptr || host->set0_default == nullptr)
         return before;
     host->set0_default(ctx != nullptr ? ctx : host->get0_global_default());
     thread_default.ctx = ctx;

@@ -15,6 +15,23 @@ constexpr std::size_t largest_stack_args = 4096;
 
 }  // namespace
 
+async_job_st* async_job_st::at_top_of(asyncjob::Stack& stack, unsigned last_serial) {
+    stack.high -= sizeof(async_job_st);
+    // Another thread may be looking at what a stale handle points to, so the header is not
+    // constructed anew: what is here is the last one's, or zeroes.
+    auto* const job = reinterpret_cast<async_job_st*>(stack.high);
+    job->fiber = {};
+    job->outer = nullptr;
+    job->lib_ctx = nullptr;
+    job->rest.exceptions = {};
+    job->blocked = 0;
+    job->heap_args = nullptr;
+    job->ticket.store(reinterpret_cast<std::uintptr_t>(job) | last_serial,
+                      std::memory_order_relaxed);
+    job->become_idle();
+    return job;
+}
+
 void* async_job_st::copy_args(const void* from, std::size_t size, void*& top) {
     if (size <= largest_stack_args) {
         top = place_for_args(size);

@@ -58,6 +58,22 @@ struct alignas(64) async_job_st {
         return reinterpret_cast<async_job_st*>(reinterpret_cast<std::uintptr_t>(handle) &
                                                ~std::uintptr_t{serial_bits});
     }
+    // Where the frames are that a job pauses in, if it is not deep in calls: otherwise they are
+    // known only when the header is there, and a job that was away would be waited for twice.
+    void prefetch_frames() const {
+        const auto* const header = reinterpret_cast<const std::byte*>(this);
+        __builtin_prefetch(header - 64, 1);
+        __builtin_prefetch(header - 128, 1);
+    }
+
+    // A new job's header in the uppermost part of a stack from a slab, which becomes smaller by
+    // it. `last_serial` is that of the job before; 0 for the first.
+    [[nodiscard]] static async_job_st* at_top_of(asyncjob::Stack& stack, unsigned last_serial);
+
+    [[nodiscard]] unsigned serial() const {
+        return static_cast<unsigned>(ticket.load(std::memory_order_relaxed) & serial_bits);
+    }
+
     // Of a job that is not paused.
     [[nodiscard]] ASYNC_JOB* name() const {
         return reinterpret_cast<ASYNC_JOB*>(ticket.load(std::memory_order_relaxed));

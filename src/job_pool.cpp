@@ -2,6 +2,7 @@
 // The pool. Contract and invariants: job_pool.hpp.
 #include "job_pool.hpp"
 
+#include <algorithm>
 #include <limits>
 
 namespace asyncjob {
@@ -15,43 +16,76 @@ constexpr std::size_t most_jobs = (std::numeric_limits<std::size_t>::max() >> 17
 
 Reason JobPool::make(std::uint64_t owner) noexcept {
     settle();
-    Job* const job = headers_.take();
-    if (job == nullptr)
-        return Reason::no_memory;
-    const Reason reason = stacks_.take(job->rest.stack);
-    if (reason != Reason::none) {
-        headers_.give(job);
+    Stack stack{};
+    unsigned left = 0;
+    const Reason reason = stacks_.take(stack, left);
+    if (reason != Reason::none)
         return reason;
+    Job* job = nullptr;
+    if (stack.slab != nullptr) {
+        job = Job::at_top_of(stack, left);
+    } else {
+        job = headers_.take();
+        if (job == nullptr) {
+            stacks_.give(stack, 0);
+            return Reason::no_memory;
+        }
     }
-    job->rest.top = job->rest.stack.high;
-    sanitizer::made(job->rest.watched, job->rest.stack.low, job->rest.stack.high);
+    job->rest.stack = stack;
+    job->rest.top = stack.high;
+    sanitizer::made(job->rest.watched, stack.low, stack.high);
     job->owner.store(owner, std::memory_order_relaxed);
     put(job);
     ++total_;
     open_ = true;
-    update_keeps();
+    update_room();
     return Reason::none;
 }
 
 void JobPool::destroy(Job* job) noexcept {
     sanitizer::gone(job->rest.watched);
-    stacks_.give(job->rest.stack);
-    headers_.give(job);
+    const Stack stack = job->rest.stack;
+    if (stack.slab == nullptr)
+        headers_.give(job);
+    stacks_.give(stack, job->serial());
     --total_;
-    update_keeps();
 }
 
-std::size_t JobPool::idle_count() const {
-    std::size_t count = 0;
-    for (const Job* job = idle_; job != nullptr; job = job->next)
-        ++count;
-    return count;
+void JobPool::keep_or_destroy(Job* job) noexcept {
+    if (room_ == 0) {
+        destroy(job);
+        update_room();
+        return;
+    }
+    put(job);
+    if (idle_count_ >= room_)
+        keep_idle(room_ / 2);
+}
+
+void JobPool::update_room() {
+    const bool keeps = open_ && (max_ == 0 || total_ <= max_);
+    room_ = keeps ? 2 * std::max(high_water, prepared_) : 0;
+}
+
+// Destroys all idle jobs but the first ones, which were in use last.
+void JobPool::keep_idle(std::size_t count) noexcept {
+    if (idle_count_ <= count)
+        return;
+    Job* last = idle_;
+    for (std::size_t at = 1; at < count; ++at)
+        last = last->next;
+    Job* const kept = idle_;
+    idle_ = last->next;
+    destroy_idle(idle_count_ - count);
+    last->next = nullptr;
+    idle_ = kept;
 }
 
 void JobPool::destroy_idle(std::size_t count) noexcept {
     for (; count > 0 && idle_ != nullptr; --count) {
         Job* const job = idle_;
         idle_ = job->next;
+        --idle_count_;
         destroy(job);
     }
 }
@@ -64,37 +98,43 @@ Reason JobPool::configure(std::size_t max, std::size_t init, std::uint64_t owner
 
     settle();
     const bool was_open = open_;
-    const std::size_t was_idle = idle_count();
+    const std::size_t was_idle = idle_count_;
     for (std::size_t idle = was_idle; idle < init && (max == 0 || total_ < max); ++idle) {
         const Reason reason = make(owner);
         if (reason != Reason::none) {
             destroy_idle(idle - was_idle);
+            stacks_.settle();
             open_ = was_open;
-            update_keeps();
+            update_room();
             return reason;
         }
     }
     open_ = true;
     max_ = max;
-    if (max != 0 && total_ > max)
+    prepared_ = init;
+    if (max != 0 && total_ > max) {
         destroy_idle(total_ - max);
-    update_keeps();
+        stacks_.settle();
+    }
+    update_room();
     return Reason::none;
 }
 
 void JobPool::close() noexcept {
     settle();
     destroy_idle(total_);
+    stacks_.settle();
     open_ = false;
     max_ = 0;
-    update_keeps();
+    prepared_ = 0;
+    update_room();
 }
 
 std::size_t JobPool::abandon() noexcept {
     close();
     const std::size_t left = total_;
     headers_.leave();
-    stacks_.forget();
+    stacks_.leave();
     *this = JobPool{};
     return left;
 }

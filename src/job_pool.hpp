@@ -3,7 +3,8 @@
 //
 // Invariant: `total_` counts the jobs that have a stack, idle and in flight. A pool is open
 // from the first start or ASYNC_init_thread() until ASYNC_cleanup_thread(); jobs that finish
-// while it is closed, or over its limit, are destroyed instead of kept.
+// while it is closed, or over its limit, are destroyed instead of kept. So are idle ones, when
+// they have become many more than the high-water mark.
 //
 // A job that starts is not taken out of the idle ones until it pauses, as most do not: it is
 // the thread's current job then, and the first idle one, and `is_listed` says so. Whoever uses
@@ -29,6 +30,7 @@ class JobPool {
     void take_first() {
         idle_->fiber.unusual &= ~unusual::is_listed;
         idle_ = idle_->next;
+        --idle_count_;
     }
 
     // Takes the current job out if it is in the list still.
@@ -37,27 +39,28 @@ class JobPool {
             take_first();
     }
 
-    // Whether a job that finishes goes back to the idle ones, else it is to be destroyed.
-    [[nodiscard]] bool keeps() const { return keeps_; }
+    // Whether a job that finishes goes to the idle ones with no more ado than put().
+    [[nodiscard]] bool has_room() const { return idle_count_ < room_; }
 
     void put(Job* job) {
         job->next = idle_;
         idle_ = job;
+        ++idle_count_;
     }
+
+    // Keeps a job that has finished, or destroys it, or other idle ones. Not on its stack.
+    void keep_or_destroy(Job* job) noexcept;
 
     // Whether jobs are running or paused.
     [[nodiscard]] bool in_flight() {
         settle();
-        return total_ > idle_count();
+        return total_ > idle_count_;
     }
 
     [[nodiscard]] bool at_limit() const { return max_ != 0 && total_ >= max_; }
 
     // Makes an idle job for the thread `owner`, whatever the limit. Opens the pool.
     Reason make(std::uint64_t owner) noexcept;
-
-    // Gives a job's stack and header back; it must not be idle. Not on that stack.
-    void destroy(Job* job) noexcept;
 
     // Sets the limit and tops the idle jobs up to `init`, or leaves all as it was.
     Reason configure(std::size_t max, std::size_t init, std::uint64_t owner) noexcept;
@@ -69,12 +72,19 @@ class JobPool {
     std::size_t abandon() noexcept;
 
   private:
+    void destroy(Job* job) noexcept;
     void destroy_idle(std::size_t count) noexcept;
-    void update_keeps() { keeps_ = open_ && (max_ == 0 || total_ <= max_); }
-    [[nodiscard]] std::size_t idle_count() const;
+    void keep_idle(std::size_t count) noexcept;
+    void update_room();
+
+    // Idle jobs above this give their memory back, once they are twice as many. Each keeps the
+    // pages that it has touched, mostly one to three.
+    static constexpr std::size_t high_water = 1024;
 
     Job* idle_ = nullptr;
-    bool keeps_ = false;
+    std::size_t idle_count_ = 0;
+    std::size_t room_ = 0;  // idle jobs until a job that finishes means work; 0: it is destroyed
+    std::size_t prepared_ = 0;  // by ASYNC_init_thread()
     bool open_ = false;
     std::size_t total_ = 0;
     std::size_t max_ = 0;  // 0: no limit

@@ -2,6 +2,7 @@
 // Stacks. Contract and invariants: stack.hpp.
 #include "stack.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
@@ -13,19 +14,35 @@
 
 namespace asyncjob {
 
-// The descriptor of a mapping. Behind it stand `count` numbers: a stack of the indices that
-// were given back.
+// The descriptor of a mapping. Behind it stand `count` indices, a stack of those that were given
+// back, and `count` notes, one for each stack.
 struct Slab {
     Slab* next;
     Slab* previous;
     std::byte* base;
-    std::uint32_t count;   // stacks in the mapping
-    std::uint32_t cut;     // stacks that have been cut, the first `cut` of them
-    std::uint32_t in_use;  // stacks with a job
+    std::uint32_t count;    // stacks in the mapping
+    std::uint32_t guarded;  // stacks with guards, the first `guarded` of them
+    std::uint32_t cut;      // stacks that have been taken at some time, the first `cut`
+    std::uint32_t in_use;
     std::uint32_t given_back;
+    std::uint32_t touched;  // of those given back, how many may have resident pages
+    bool is_known;          // a stack has been taken from it at some time
 
-    std::uint32_t* free_indices() { return reinterpret_cast<std::uint32_t*>(this + 1); }
+    static constexpr unsigned is_touched = 128;  // in a note, beside what was left with the stack
+
+    [[nodiscard]] std::uint32_t* free_indices() {
+        return reinterpret_cast<std::uint32_t*>(this + 1);
+    }
+    [[nodiscard]] std::uint8_t* notes() {
+        return reinterpret_cast<std::uint8_t*>(free_indices() + count);
+    }
     [[nodiscard]] bool has_room() const { return given_back > 0 || cut < count; }
+    [[nodiscard]] std::byte* slot(std::size_t index) const { return base + index * stride(); }
+    [[nodiscard]] std::size_t size() const { return count * stride(); }
+
+    // From one stack to the next: not a power of two, else the parts that jobs use would share a
+    // few sets of the caches and of the TLB.
+    static std::size_t stride() { return stack_size + os::page_size(); }
 };
 
 namespace {
@@ -34,6 +51,14 @@ namespace {
 // parked jobs; an irregular pattern was worse.
 constexpr std::uint32_t colours = 48;
 constexpr std::size_t cache_line = 64;
+
+// Guards made at a time: with more the time for one hardly falls (0.9 us alone, 0.55 in 64s).
+constexpr std::size_t guards_at_once = 64;
+
+// How many stacks of a slab may be given back before their pages are.
+constexpr std::uint32_t untidy(const Slab& slab) {
+    return std::max<std::uint32_t>(32, slab.count / 4);
+}
 
 void link(Slab*& head, Slab* slab) {
     slab->previous = nullptr;
@@ -112,21 +137,28 @@ Reason allocate_by_user(Stack& stack) {
     return Reason::none;
 }
 
-std::byte* slot_of(const Slab& slab, std::uint32_t index) {
-    return slab.base + std::size_t{index} * stack_size;
-}
+// Retired slabs of threads that have ended. Taken as a whole, so there is no ABA.
+std::atomic<Slab*> left_over = nullptr;
 
 }  // namespace
 
-Reason StackSource::add_slab() noexcept {
+Reason StackSource::open_slab() noexcept {
+    if (retired_ == nullptr)
+        retired_ = left_over.exchange(nullptr, std::memory_order_acquire);
+    if (Slab* const slab = retired_; slab != nullptr && os::revive(slab->base, slab->size())) {
+        retired_ = slab->next;
+        link(open_, slab);
+        return Reason::none;
+    }
     // Where address space is short (RLIMIT_AS), a smaller slab may still do.
     for (std::size_t count = next_count_; count > 0; count /= 2) {
-        std::byte* const base = os::map(count * stack_size);
+        std::byte* const base = os::map(count * Slab::stride());
         if (base == nullptr)
             continue;
-        void* const memory = std::malloc(sizeof(Slab) + count * sizeof(std::uint32_t));
+        void* const memory =
+            std::calloc(1, sizeof(Slab) + count * (sizeof(std::uint32_t) + sizeof(std::uint8_t)));
         if (memory == nullptr) {
-            os::unmap(base, count * stack_size);
+            os::unmap(base, count * Slab::stride());
             return Reason::no_memory;
         }
         auto* slab = new (memory) Slab{};
@@ -139,13 +171,28 @@ Reason StackSource::add_slab() noexcept {
     return Reason::no_stack;
 }
 
-Reason StackSource::take(Stack& stack) noexcept {
+Reason StackSource::guard_more(Slab& slab) noexcept {
+    os::Range ranges[guards_at_once];
+    const std::size_t count = std::min<std::size_t>(guards_at_once, slab.count - slab.guarded);
+    for (std::size_t at = 0; at < count; ++at)
+        ranges[at] = {slab.slot(slab.guarded + at), guard_size};
+    const std::size_t guarded = os::guard_many(ranges, count);
+    slab.guarded += static_cast<std::uint32_t>(guarded);
+    if (guarded > 0)
+        return Reason::none;
+    if (os::guard(ranges[0].address, guard_size) == os::Guard::refused)
+        return Reason::no_guard;
+    ++slab.guarded;
+    return Reason::none;
+}
+
+Reason StackSource::take(Stack& stack, unsigned& left) noexcept {
     freeze_functions();
     if (set_allocate != nullptr)
         return allocate_by_user(stack);
 
     if (open_ == nullptr) {
-        const Reason reason = add_slab();
+        const Reason reason = open_slab();
         if (reason != Reason::none)
             return reason;
     }
@@ -153,51 +200,126 @@ Reason StackSource::take(Stack& stack) noexcept {
     std::uint32_t index = 0;
     if (slab.given_back > 0) {
         index = slab.free_indices()[--slab.given_back];
+        if ((slab.notes()[index] & Slab::is_touched) != 0)
+            --slab.touched;
     } else {
-        index = slab.cut;
-        if (os::guard(slot_of(slab, index), guard_size) == os::Guard::refused) {
-            if (slab.in_use == 0) {
-                unlink(open_, &slab);
-                os::unmap(slab.base, slab.count * stack_size);
-                std::free(&slab);
+        if (slab.cut == slab.guarded) {
+            const Reason reason = guard_more(slab);
+            if (reason != Reason::none) {
+                if (!slab.is_known)
+                    forget(&slab);
+                else if (slab.in_use == 0)
+                    retire(&slab);
+                return reason;
             }
-            return Reason::no_guard;
         }
-        ++slab.cut;
+        index = slab.cut++;
     }
     ++slab.in_use;
+    slab.is_known = true;
     if (!slab.has_room()) {
         unlink(open_, &slab);
         link(full_, &slab);
     }
 
-    std::byte* const slot = slot_of(slab, index);
+    left = slab.notes()[index] & ~Slab::is_touched;
+    std::byte* const slot = slab.slot(index);
     stack.low = slot + guard_size;
-    stack.high = slot + stack_size - (index % colours) * cache_line;
+    stack.high = slot + Slab::stride() - (index % colours) * cache_line;
     stack.slab = &slab;
     return Reason::none;
 }
 
-void StackSource::give(const Stack& stack) noexcept {
+void StackSource::give(const Stack& stack, unsigned left) noexcept {
     if (stack.slab == nullptr) {
         set_release(stack.low);
         return;
     }
     Slab& slab = *stack.slab;
-    const bool had_room = slab.has_room();
-    if (--slab.in_use == 0) {
-        unlink(had_room ? open_ : full_, &slab);
-        os::unmap(slab.base, slab.count * stack_size);
-        std::free(&slab);
-        return;
-    }
-    const auto offset = static_cast<std::size_t>(stack.low - slab.base);
-    slab.free_indices()[slab.given_back++] = static_cast<std::uint32_t>(offset / stack_size);
-    if (!had_room) {
+    const auto index = static_cast<std::uint32_t>(static_cast<std::size_t>(stack.low - slab.base) /
+                                                  Slab::stride());
+    if (!slab.has_room()) {
         unlink(full_, &slab);
         link(open_, &slab);
     }
-    os::discard(stack.low, static_cast<std::size_t>(stack.high - stack.low));
+    slab.notes()[index] = static_cast<std::uint8_t>(left | Slab::is_touched);
+    slab.free_indices()[slab.given_back++] = index;
+    ++slab.touched;
+    if (--slab.in_use == 0)
+        retire(&slab);
+    else if (slab.touched >= untidy(slab))
+        discard(slab);
+}
+
+// A slab in open_ that no stack was ever taken from.
+void StackSource::forget(Slab* slab) noexcept {
+    unlink(open_, slab);
+    os::unmap(slab->base, slab->size());
+    std::free(slab);
+}
+
+// A slab in open_, none of whose stacks is in use. Where it cannot be retired it stays open.
+void StackSource::retire(Slab* slab) noexcept {
+    if (!os::retire(slab->base, slab->size())) {
+        discard(*slab);
+        return;
+    }
+    for (std::uint32_t at = 0; at < slab->cut; ++at)
+        slab->notes()[at] &= static_cast<std::uint8_t>(~Slab::is_touched);
+    slab->guarded = 0;
+    slab->cut = 0;
+    slab->given_back = 0;
+    slab->touched = 0;
+    unlink(open_, slab);
+    slab->next = retired_;
+    retired_ = slab;
+}
+
+// Gives the pages of stacks back that were given back. Neighbours are one range, guards between
+// them included.
+void StackSource::discard(Slab& slab) noexcept {
+    os::Range ranges[guards_at_once];
+    std::size_t count = 0;
+    std::byte* end = nullptr;
+    for (std::uint32_t at = 0; at < slab.cut; ++at) {
+        std::uint8_t& note = slab.notes()[at];
+        if ((note & Slab::is_touched) == 0)
+            continue;
+        note &= static_cast<std::uint8_t>(~Slab::is_touched);
+        std::byte* const slot = slab.slot(at);
+        if (slot == end) {
+            ranges[count - 1].size += Slab::stride();
+        } else {
+            if (count == guards_at_once) {
+                os::discard_many(ranges, count);
+                count = 0;
+            }
+            ranges[count++] = {slot + guard_size, Slab::stride() - guard_size};
+        }
+        end = slot + Slab::stride();
+    }
+    os::discard_many(ranges, count);
+    slab.touched = 0;
+}
+
+void StackSource::settle() noexcept {
+    for (Slab* slab = open_; slab != nullptr; slab = slab->next) {
+        if (slab->touched > 0)
+            discard(*slab);
+    }
+}
+
+void StackSource::leave() noexcept {
+    settle();
+    if (Slab* last = retired_; last != nullptr) {
+        while (last->next != nullptr)
+            last = last->next;
+        last->next = left_over.load(std::memory_order_relaxed);
+        while (!left_over.compare_exchange_weak(last->next, retired_, std::memory_order_release,
+                                                std::memory_order_relaxed)) {
+        }
+    }
+    *this = StackSource{};
 }
 
 Reason set_stack_functions(ASYNC_stack_alloc_fn allocate, ASYNC_stack_free_fn release) noexcept {

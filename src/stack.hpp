@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // Guarded stacks, cut from slabs, and the user's memory functions in place of them.
 //
-// A slab is one mapping for many stacks. Each stack is `stack_size` bytes of address space,
-// the lowest part being its guard, which is made when the stack is first cut; the pages
-// above become resident as they are touched. Tops are coloured: staggered by cache lines,
-// so that the first frames of many parked jobs do not compete for the same cache sets.
+// A slab is one mapping for many stacks. The lowest part of each is its guard; guards are made some at a time, before the stacks above them
+// are used. The pages above become resident as they are touched. Tops are coloured: staggered
+// by cache lines, so that the first frames of many parked jobs do not compete for the same
+// cache sets.
+//
+// A slab's addresses are the library's for ever. Once none of its stacks is in use it is
+// retired: memory, page tables and guards go back, in one system call, and what is looked at
+// there reads as zero. Whoever puts something at the top of a stack that may be looked at after
+// the stack was given back relies on this (job.hpp), and may leave a number with the stack.
 //
 // Invariants: a slab is in its source's list `open_` while it has a stack to give, in `full_`
-// otherwise; a slab without a stack in use is unmapped.
+// otherwise, in `retired_` while no stack is in use.
 //
 // Owner: job_pool.hpp, one source per thread. Threads: a source belongs to its thread; the
-// memory functions are the process's. Next layer down: os/memory.hpp.
+// memory functions are the process's, and so are the slabs that ended threads have retired.
+// Next layer down: os/memory.hpp.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +25,7 @@
 
 namespace asyncjob {
 
-// Bytes of address space of a stack, its guard included.
+// Bytes of address space of a stack, its guard included; a page more where it is cut from a slab.
 inline constexpr std::size_t stack_size = std::size_t{128} * 1024;
 
 // Bytes of the guard: more than a page, so that few frames are large enough to step over it.
@@ -38,20 +44,31 @@ struct Stack {
 
 class StackSource {
   public:
-    // Makes a stack. Fails with no_memory, no_stack, no_guard or stack_too_small.
-    Reason take(Stack& stack) noexcept;
+    // Makes a stack. `left` becomes the number that was left with it, 0 to 127, 0 at first; not
+    // for stacks of the user's functions. Fails with no_memory, no_stack, no_guard or
+    // stack_too_small.
+    Reason take(Stack& stack, unsigned& left) noexcept;
 
-    // Gives a stack back, and its memory to the system.
-    void give(const Stack& stack) noexcept;
+    // Gives a stack back. The memory of stacks in a slab goes back to the system with that of
+    // others, soon.
+    void give(const Stack& stack, unsigned left) noexcept;
 
-    // For a thread that ends: forgets slabs that have stacks in use for ever.
-    void forget() noexcept { *this = StackSource{}; }
+    // Gives all memory back that give() has kept.
+    void settle() noexcept;
+
+    // For a thread that ends: hands the retired slabs on, and forgets the others for ever.
+    void leave() noexcept;
 
   private:
-    Reason add_slab() noexcept;
+    Reason open_slab() noexcept;
+    Reason guard_more(Slab& slab) noexcept;
+    void forget(Slab* slab) noexcept;
+    void retire(Slab* slab) noexcept;
+    static void discard(Slab& slab) noexcept;
 
     Slab* open_ = nullptr;
     Slab* full_ = nullptr;
+    Slab* retired_ = nullptr;
     std::size_t next_count_ = first_slab;
 
     static constexpr std::size_t first_slab = 8;       // 1 MiB of address space

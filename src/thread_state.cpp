@@ -294,10 +294,7 @@ Reason why_not(const Job& job, ASYNC_JOB* handle, std::uint64_t key) {
     job.rest.top = job.rest.stack.high;
     if (is_listed)
         return ASYNC_FINISH;
-    if (self.pool.keeps())
-        self.pool.put(&job);
-    else
-        self.pool.destroy(&job);
+    self.pool.keep_or_destroy(&job);
     return ASYNC_FINISH;
 }
 
@@ -348,6 +345,7 @@ int ASYNC_start_job(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result, int (
     }
     ThreadState& self = this_thread;
     Job& job = *Job::of(name);
+    job.prefetch_frames();
     const std::uint32_t bits = self.special | job.fiber.unusual;
     if ((bits & ~unusual::fp_mode) != 0 || !job.is_paused_for(self.key, name) ||
         self.current != nullptr || self.places.exceptions->any() ||
@@ -392,7 +390,7 @@ int asyncjob::arch::asyncjob_context_ended(Slot* slot, int value) noexcept {
         job.fiber.unusual = 0;
         return ASYNC_FINISH;
     }
-    if (bits != 0 || !self.pool.keeps()) [[unlikely]]
+    if (bits != 0 || !self.pool.has_room()) [[unlikely]]
         return end_the_long_way(job);
     self.current = nullptr;
     job.fiber.unusual = 0;

@@ -9,6 +9,7 @@ namespace test {
 namespace {
 
 constexpr std::size_t stack_bytes = 128 * kib;
+constexpr std::size_t touched_bytes = 4 * kib;  // of a job that does next to nothing
 
 // Paused jobs, started until the pool says no.
 class PausedJobs {
@@ -188,10 +189,15 @@ TEST_F(Pool, S13CleanupGivesIdleJobsBack) {
     if (memory_is_watched())
         GTEST_SKIP() << "a tool maps memory of its own";
     const Memory before = Memory::now();
-    EXPECT_EQ(ASYNC_init_thread(0, 500), 1);
-    EXPECT_GE(Memory::now().address_space, before.address_space + 500 * stack_bytes);
-    ASYNC_cleanup_thread();
-    EXPECT_LT(Memory::now().address_space, before.address_space + mib);
+    for (int times = 0; times < 3; ++times) {
+        EXPECT_EQ(jobs_.start(500), 500U);
+        EXPECT_GE(Memory::now().resident, before.resident + 500 * touched_bytes);
+        jobs_.finish();
+        ASYNC_cleanup_thread();
+        EXPECT_LT(Memory::now().resident, before.resident + mib);
+        // The addresses stay, for handles that are kept too long, and are used again.
+        EXPECT_LT(Memory::now().address_space, before.address_space + 1024 * stack_bytes + 8 * mib);
+    }
 }
 
 TEST_F(Pool, S13PausedJobsOutliveACleanupAndGiveTheirMemoryBackThen) {
@@ -200,11 +206,11 @@ TEST_F(Pool, S13PausedJobsOutliveACleanupAndGiveTheirMemoryBackThen) {
     ASYNC_cleanup_thread();
     ASYNC_cleanup_thread();
     if (!memory_is_watched()) {
-        EXPECT_GE(Memory::now().address_space, before.address_space + 500 * stack_bytes);
+        EXPECT_GE(Memory::now().resident, before.resident + 500 * touched_bytes);
     }
     jobs_.finish();
     if (!memory_is_watched()) {
-        EXPECT_LT(Memory::now().address_space, before.address_space + mib);
+        EXPECT_LT(Memory::now().resident, before.resident + mib);
     }
     EXPECT_EQ(jobs_.start(1), 1U);
     jobs_.finish();
@@ -212,7 +218,8 @@ TEST_F(Pool, S13PausedJobsOutliveACleanupAndGiveTheirMemoryBackThen) {
 
 TEST_F(Pool, S13CleanupInsideAJobSparesTheJob) {
     const Memory before = Memory::now();
-    EXPECT_EQ(ASYNC_init_thread(0, 100), 1);
+    EXPECT_EQ(jobs_.start(500), 500U);
+    jobs_.finish();
     TestJob outer([] {
         TestJob inner([] {
             ASYNC_cleanup_thread();
@@ -226,7 +233,7 @@ TEST_F(Pool, S13CleanupInsideAJobSparesTheJob) {
     EXPECT_EQ(outer.go(), ASYNC_PAUSE);
     EXPECT_EQ(outer.go(), ASYNC_FINISH);
     if (!memory_is_watched()) {
-        EXPECT_LT(Memory::now().address_space, before.address_space + mib);
+        EXPECT_LT(Memory::now().resident, before.resident + mib);
     }
 }
 

@@ -37,9 +37,12 @@ TEST_F(Mapping, ThatCannotBeHadIsNullAndLeavesErrnoAlone) {
 TEST_F(Mapping, DiscardedReadsAsZeroAndIsStillUsable) {
     base_[page_] = std::byte{1};
     base_[2 * page_] = std::byte{1};
-    os::discard(base_ + page_, page_);
+    base_[3 * page_] = std::byte{1};
+    const os::Range ranges[] = {{base_ + page_, page_}, {base_ + 3 * page_, page_}};
+    os::discard_many(ranges, 2);
     EXPECT_EQ(base_[page_], std::byte{0});
     EXPECT_EQ(base_[2 * page_], std::byte{1});
+    EXPECT_EQ(base_[3 * page_], std::byte{0});
     base_[page_] = std::byte{2};
     EXPECT_EQ(base_[page_], std::byte{2});
 }
@@ -61,8 +64,43 @@ TEST_F(Mapping, GuardOutlivesADiscard) {
     if (memory_is_watched())
         GTEST_SKIP() << "a tool takes the fault";
     ASSERT_NE(os::guard(base_, page_), os::Guard::refused);
-    os::discard(base_, pages * page_);
+    const os::Range all{base_, pages * page_};
+    os::discard_many(&all, 1);
     EXPECT_EXIT(base_[0] = std::byte{1}, testing::KilledBySignal(SIGSEGV), "");
+}
+
+TEST_F(Mapping, ManyGuardsAreMadeInOneCallWhereTheKernelCan) {
+    if (memory_is_watched())
+        GTEST_SKIP() << "a tool takes the fault";
+    const os::Range ranges[] = {{base_, page_}, {base_ + 2 * page_, page_}};
+    const std::size_t guarded = os::guard_many(ranges, 2);
+    if (guarded == 0)
+        GTEST_SKIP() << "needs Linux 6.15";
+    EXPECT_EQ(guarded, 2U);
+    for (const os::Range& range : ranges)
+        EXPECT_EXIT(range.address[0] = std::byte{1}, testing::KilledBySignal(SIGSEGV), "");
+    base_[page_] = std::byte{1};
+}
+
+TEST_F(Mapping, OfManyGuardsOnlyThoseThatAreThereAreCounted) {
+    errno = 71;
+    const os::Range ranges[] = {{base_, page_}, {base_ + page_ + 1, page_}};  // not whole pages
+    EXPECT_LE(os::guard_many(ranges, 2), 1U);
+    EXPECT_EQ(errno, 71);
+}
+
+TEST_F(Mapping, RetiredReadsAsZeroCannotBeWrittenAndCanBeRevived) {
+    base_[0] = std::byte{1};
+    (void)os::guard(base_ + page_, page_);
+    ASSERT_TRUE(os::retire(base_, pages * page_));
+    EXPECT_EQ(base_[0], std::byte{0});
+    EXPECT_EQ(base_[page_], std::byte{0}) << "the guard is gone too";
+    if (!memory_is_watched()) {
+        EXPECT_EXIT(base_[0] = std::byte{1}, testing::KilledBySignal(SIGSEGV), "");
+    }
+    ASSERT_TRUE(os::revive(base_, pages * page_));
+    base_[0] = std::byte{2};
+    EXPECT_EQ(base_[0], std::byte{2});
 }
 
 TEST_F(Mapping, GuardThatCannotBeHadIsRefusedAndLeavesErrnoAlone) {

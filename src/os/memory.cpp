@@ -3,8 +3,11 @@
 #include "os/memory.hpp"
 
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 
@@ -40,29 +43,68 @@ bool markers_work(std::byte* guarded) {
     return work;
 }
 
+void* map_at(void* address, std::size_t size, int protection, int flags) {
+#ifdef MAP_NORESERVE
+    flags |= MAP_NORESERVE;  // most of a stack is never touched
+#endif
+    return mmap(address, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+}
+
+// A huge page under stacks would make 2 MiB resident for each first touch. Kernels without huge
+// pages refuse, and there is nothing to prevent then.
+void forbid_huge_pages([[maybe_unused]] void* address, [[maybe_unused]] std::size_t size) {
+#ifdef MADV_NOHUGEPAGE
+    (void)madvise(address, size, MADV_NOHUGEPAGE);
+#endif
+}
+
+// Advice for as many of the ranges as one system call takes (IOV_MAX at most). Returns the bytes
+// it was taken for; -1 before Linux 6.15, whose name for "this process" it uses.
+long advise_many(const Range* ranges, std::size_t count, int advice) {
+#ifdef SYS_process_madvise
+    constexpr int this_process = -10000;  // PIDFD_SELF
+    static_assert(sizeof(Range) == sizeof(iovec));
+    return syscall(SYS_process_madvise, this_process, ranges, count, advice, 0U);
+#else
+    (void)ranges, (void)count, (void)advice;
+    return -1;
+#endif
+}
+
+constexpr std::size_t most_at_once = 1024;
+
 }  // namespace
 
 std::size_t page_size() noexcept {
-    return static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    static const auto size = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    return size;
 }
 
 std::byte* map(std::size_t size) noexcept {
     const KeepErrno keep;
-    void* const address =
-        mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* const address = map_at(nullptr, size, PROT_READ | PROT_WRITE, 0);
     if (address == MAP_FAILED)
         return nullptr;
-#ifdef MADV_NOHUGEPAGE
-    // A huge page under stacks would make 2 MiB resident for each first touch. Kernels
-    // without huge pages refuse, and there is nothing to prevent then.
-    (void)madvise(address, size, MADV_NOHUGEPAGE);
-#endif
+    forbid_huge_pages(address, size);
     return static_cast<std::byte*>(address);
 }
 
 void unmap(std::byte* address, std::size_t size) noexcept {
     const KeepErrno keep;
     (void)munmap(address, size);
+}
+
+bool retire(std::byte* address, std::size_t size) noexcept {
+    const KeepErrno keep;
+    return map_at(address, size, PROT_READ, MAP_FIXED) != MAP_FAILED;
+}
+
+bool revive(std::byte* address, std::size_t size) noexcept {
+    const KeepErrno keep;
+    if (map_at(address, size, PROT_READ | PROT_WRITE, MAP_FIXED) == MAP_FAILED)
+        return false;
+    forbid_huge_pages(address, size);
+    return true;
 }
 
 Guard guard(std::byte* address, std::size_t size) noexcept {
@@ -74,9 +116,31 @@ Guard guard(std::byte* address, std::size_t size) noexcept {
     return Guard::refused;
 }
 
-void discard(std::byte* address, std::size_t size) noexcept {
+std::size_t guard_many(const Range* ranges, std::size_t count) noexcept {
     const KeepErrno keep;
-    (void)madvise(address, size, MADV_DONTNEED);
+    long done = advise_many(ranges, std::min(count, most_at_once), madvise_guard_install);
+    if (done <= 0 || !markers_work(ranges->address))
+        return 0;
+    std::size_t guarded = 0;
+    while (guarded < count && done >= static_cast<long>(ranges[guarded].size))
+        done -= static_cast<long>(ranges[guarded++].size);
+    return guarded;
+}
+
+void discard_many(const Range* ranges, std::size_t count) noexcept {
+    const KeepErrno keep;
+    while (count > 0) {
+        const std::size_t some = std::min(count, most_at_once);
+        long whole = 0;
+        for (std::size_t at = 0; at < some; ++at)
+            whole += static_cast<long>(ranges[at].size);
+        if (advise_many(ranges, some, MADV_DONTNEED) != whole) {
+            for (std::size_t at = 0; at < some; ++at)
+                (void)madvise(ranges[at].address, ranges[at].size, MADV_DONTNEED);
+        }
+        ranges += some;
+        count -= some;
+    }
 }
 
 }  // namespace asyncjob::os

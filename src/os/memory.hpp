@@ -17,6 +17,13 @@ namespace asyncjob::os {
 
 void unmap(std::byte* address, std::size_t size) noexcept;
 
+// Gives a whole mapping's memory, page tables and guards back, but keeps its addresses, which
+// read as zero and cannot be written. False, and nothing has changed, if the system cannot.
+[[nodiscard]] bool retire(std::byte* address, std::size_t size) noexcept;
+
+// Makes retired addresses as map() would return them. False if memory cannot be had.
+[[nodiscard]] bool revive(std::byte* address, std::size_t size) noexcept;
+
 enum class Guard {
     marker,   // MADV_GUARD_INSTALL: no mapping of its own, so any number of them
     mapping,  // mprotect(PROT_NONE): splits the mapping, which vm.max_map_count limits
@@ -27,7 +34,17 @@ enum class Guard {
 // kernel allows for this memory.
 [[nodiscard]] Guard guard(std::byte* address, std::size_t size) noexcept;
 
-// Gives the resident pages of a range back; it reads as zero afterwards. Guards stay.
-void discard(std::byte* address, std::size_t size) noexcept;
+// A part of the address space.
+struct Range {
+    std::byte* address;
+    std::size_t size;
+};
+
+// Makes guards of ranges by markers, many in a system call. Returns how many of the first have
+// theirs; 0 where that is not possible, and guard() may be.
+[[nodiscard]] std::size_t guard_many(const Range* ranges, std::size_t count) noexcept;
+
+// Gives the resident pages of ranges back, which read as zero afterwards. Guards stay.
+void discard_many(const Range* ranges, std::size_t count) noexcept;
 
 }  // namespace asyncjob::os
