@@ -212,6 +212,12 @@ int asyncjob_share_fp_mode(int share) {
     return asyncjob::share_fp_mode(share != 0) ? 1 : 0;
 }
 
+void asyncjob_prefetch(ASYNC_JOB* job) {
+    const asyncjob::Job* const header = asyncjob::Job::of(job);
+    __builtin_prefetch(header, 1);
+    header->prefetch_frames();
+}
+
 size_t asyncjob_left_behind(void) {
     return asyncjob::left_behind();
 }

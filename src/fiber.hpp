@@ -3,8 +3,9 @@
 // beside the registers (S16): errno and the C++ runtime's exception globals.
 //
 // A fiber has two sides, the code on its stack and whoever started or last resumed it; one
-// is suspended at any time, and what is kept here is that one's, so a switch exchanges. Errno
-// is exchanged always, the exceptions only if a side has any.
+// is suspended at any time. What is carried is kept here for whichever it is, so a switch
+// exchanges: errno always, the exceptions only if a side has any. The frames have a place each:
+// the fiber's own is here, that of the outside belongs to the thread.
 //
 // Owner: job.hpp, which begins with a Fiber and keeps the FiberRest, which a switch does not
 // touch, behind what it touches itself. Threads: those of the job.
@@ -36,7 +37,7 @@ struct CarriedPlaces {
 CarriedPlaces find_carried_places(ExceptionGlobals* none) noexcept;
 
 struct Fiber {
-    arch::Slot suspended;
+    arch::Slot suspended;  // the fiber's own frame, while it is paused
     int error_number;
     // Bits that say why a switch has to go another way; 0 for nearly all. See unusual.hpp.
     std::uint32_t unusual;
@@ -50,7 +51,7 @@ struct Fiber {
 struct FiberRest {
     ExceptionGlobals exceptions;  // with unusual::carries_exceptions only
     Stack stack;
-    void* top;  // where the first frame begins, or began; a little lower than it might, maybe
+    arch::Slot outer_outside;  // of a nested fiber: the outside of the one that it was entered from
     [[no_unique_address]] sanitizer::Fiber watched;
 };
 

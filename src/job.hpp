@@ -44,11 +44,13 @@ struct alignas(64) async_job_st {
     ASYNC_WAIT_CTX* wait;
     void* lib_ctx;  // of the suspended side (S15), see host.hpp; NULL: the process's
 
+    void* top;  // where the first frame begins, or began; a little lower than it might, maybe
+    async_job_st* next;  // in a list of idle jobs or of unused headers
+
     asyncjob::FiberRest rest;
     unsigned blocked;                  // ASYNC_block_pause() calls to be undone
     std::atomic<std::uint64_t> owner;  // ThreadState::key
     void* heap_args;                   // what holds the arguments, if the stack does not; else NULL
-    async_job_st* next;                // in a list of idle jobs or of unused headers
     asyncjob::JobFunction watched_function;  // where a tool watches stacks
     void* watched_args;
 
@@ -61,9 +63,9 @@ struct alignas(64) async_job_st {
     // Where the frames are that a job pauses in, if it is not deep in calls: otherwise they are
     // known only when the header is there, and a job that was away would be waited for twice.
     void prefetch_frames() const {
-        const auto* const header = reinterpret_cast<const std::byte*>(this);
-        __builtin_prefetch(header - 64, 1);
-        __builtin_prefetch(header - 128, 1);
+        const auto header = reinterpret_cast<std::uintptr_t>(this);
+        __builtin_prefetch(reinterpret_cast<const void*>(header - 64), 1);
+        __builtin_prefetch(reinterpret_cast<const void*>(header - 128), 1);
     }
 
     // A new job's header in the uppermost part of a stack from a slab, which becomes smaller by
@@ -162,7 +164,7 @@ inline void async_job_st::copy_few(std::byte* to, const std::byte* from, std::si
 }
 
 // What a switch touches is one cache line.
-static_assert(offsetof(async_job_st, rest) == 64);
+static_assert(offsetof(async_job_st, top) == 64);
 static_assert(alignof(async_job_st) > async_job_st::serial_bits);
 
 namespace asyncjob {

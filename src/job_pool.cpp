@@ -32,7 +32,7 @@ Reason JobPool::make(std::uint64_t owner) noexcept {
         }
     }
     job->rest.stack = stack;
-    job->rest.top = stack.high;
+    job->top = stack.high;
     sanitizer::made(job->rest.watched, stack.low, stack.high);
     job->owner.store(owner, std::memory_order_relaxed);
     put(job);

@@ -71,6 +71,10 @@ class JobPool {
     // For a thread that ends: closes, and gives up what is in flight. Returns how many.
     std::size_t abandon() noexcept;
 
+    // For arch/offsets.h.
+    static constexpr std::size_t offset_of_idle() { return offsetof(JobPool, idle_); }
+    static constexpr std::size_t offset_of_idle_count() { return offsetof(JobPool, idle_count_); }
+
   private:
     void destroy(Job* job) noexcept;
     void destroy_idle(std::size_t count) noexcept;
@@ -81,6 +85,7 @@ class JobPool {
     // pages that it has touched, mostly one to three.
     static constexpr std::size_t high_water = 1024;
 
+    // These come first; see arch/offsets.h.
     Job* idle_ = nullptr;
     std::size_t idle_count_ = 0;
     std::size_t room_ = 0;  // idle jobs until a job that finishes means work; 0: it is destroyed

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Guarded stacks, cut from slabs, and the user's memory functions in place of them.
 //
-// A slab is one mapping for many stacks. The lowest part of each is its guard; guards are made some at a time, before the stacks above them
-// are used. The pages above become resident as they are touched. Tops are coloured: staggered
-// by cache lines, so that the first frames of many parked jobs do not compete for the same
-// cache sets.
+// A slab is one mapping for many stacks. The lowest part of each is its guard; guards are made
+// some at a time, before the stacks above them are used. The pages above become resident as they
+// are touched. Tops are coloured: staggered by cache lines, so that the first frames of many
+// parked jobs do not compete for the same cache sets.
 //
 // A slab's addresses are the library's for ever. Once none of its stacks is in use it is
 // retired: memory, page tables and guards go back, in one system call, and what is looked at

@@ -6,7 +6,10 @@
 
 #include <atomic>
 #include <climits>
+#include <cstddef>
 
+#include "arch/offsets.h"
+#include "arch/short.hpp"
 #include "host.hpp"
 #include "os/loader.hpp"
 #include "wait_ctx.hpp"
@@ -76,7 +79,7 @@ Reason enter(ThreadState& self) {
     self.key = last_key.fetch_add(key_step, std::memory_order_relaxed) + key_step;
     if (arch::prefers_comparing())
         self.special |= unusual::compares_fp_mode;
-    if (sanitizer::under_memcheck())
+    if (sanitizer::watched || sanitizer::under_memcheck())
         self.special |= unusual::is_watched;
     look_around(self);
     host::follow_lib_ctx(&self.special, unusual::has_lib_ctx);
@@ -102,11 +105,13 @@ void become_current(ThreadState& self, Job& job, ASYNC_JOB* name, ASYNC_JOB** ha
 // What only a nested job has to do on its way in and out.
 void enter_from_outer(const ThreadState& self, Job& job) {
     job.outer = self.current;
+    job.rest.outer_outside = self.outside;
     if (job.outer != nullptr)
         job.fiber.unusual |= unusual::is_nested;
 }
 void leave_to_outer(ThreadState& self, Job& job) {
     self.current = job.outer;
+    self.outside = job.rest.outer_outside;
     job.outer = nullptr;
     job.fiber.unusual &= ~unusual::is_nested;
 }
@@ -116,8 +121,9 @@ void leave_to_outer(ThreadState& self, Job& job) {
 arch::FpMode fp_mode(Fiber& fiber, std::uint32_t bits) {
     if ((bits & unusual::fp_mode) == 0) [[likely]]
         return arch::FpMode::kept;
-    if ((bits & unusual::shares_fp_mode) != 0) {
-        fiber.unusual |= unusual::is_bare;
+    if ((bits & unusual::shares_fp_mode) != 0) [[likely]] {
+        if ((bits & unusual::is_bare) == 0) [[unlikely]]
+            fiber.unusual |= unusual::is_bare;
         return arch::FpMode::shared;
     }
     fiber.unusual &= ~unusual::is_bare;
@@ -125,10 +131,8 @@ arch::FpMode fp_mode(Fiber& fiber, std::uint32_t bits) {
 }
 
 // The last part of a start: all that can fail is done.
-[[gnu::always_inline]] inline int go_into_new(ThreadState& self, Job& job, ASYNC_JOB** handle,
-                                              ASYNC_WAIT_CTX* wait, int* result, void* top,
-                                              JobFunction function, void* args,
-                                              std::uint32_t bits) {
+int go_into_new(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result,
+                JobFunction function, void* args, std::uint32_t bits) {
     job.fiber.error_number = *self.places.error_number;
     job.wait = wait;
     become_current(self, job, job.name(), handle, result);
@@ -137,19 +141,16 @@ arch::FpMode fp_mode(Fiber& fiber, std::uint32_t bits) {
         job.watched_function = function;
         job.watched_args = args;
         sanitizer::leave_to_fiber(job.rest.watched);
-        const int status = arch::start(&job.fiber.suspended, top, run_watched, &job, mode);
+        const int status = arch::start(&self.outside, job.top, run_watched, &job, &job, mode);
         if (status == ASYNC_PAUSE)
             sanitizer::arrive_outside(job.rest.watched);
         return status;
     }
-    return arch::start(&job.fiber.suspended, top, function, args, mode);
+    return arch::start(&self.outside, job.top, function, args, &job, mode);
 }
 
-[[gnu::cold, gnu::noinline]] int start_the_long_way(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait,
-                                                    int* result, JobFunction function, void* args,
-                                                    std::size_t size) {
-    if (function == nullptr)
-        return fail(Reason::null_argument, "ASYNC_start_job");
+int start(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result, JobFunction function, void* args,
+          std::size_t size) {
     ThreadState& self = this_thread;
     self.pool.settle();
     if (self.pool.first_idle() == nullptr) {
@@ -175,32 +176,8 @@ arch::FpMode fp_mode(Fiber& fiber, std::uint32_t bits) {
     job.lib_ctx = host::lib_ctx();
     exchange_exceptions(job.fiber, job.rest, self.places);
     enter_from_outer(self, job);
-    job.rest.top = top;
-    return go_into_new(self, job, handle, wait, result, top, function, copy, self.special);
-}
-
-template <bool has_args>
-[[gnu::always_inline]] inline int start(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result,
-                                        JobFunction function, void* args, std::size_t size) {
-    ThreadState& self = this_thread;
-    Job* const job = self.pool.first_idle();
-    if (job == nullptr) [[unlikely]]
-        return start_the_long_way(handle, wait, result, function, args, size);
-    const std::uint32_t bits = self.special | job->fiber.unusual;
-    if ((bits & ~unusual::fp_mode) != 0 || self.places.exceptions->any() ||
-        self.current != nullptr || function == nullptr || (has_args && size > Job::few_args) ||
-        sanitizer::watched) [[unlikely]]
-        return start_the_long_way(handle, wait, result, function, args, size);
-    if (has_args)
-        args = job->rest.top = job->copy_few_args(args, size);
-    job->fiber.unusual = unusual::is_fresh | unusual::is_listed;
-    return go_into_new(self, *job, handle, wait, result, job->rest.top, function, args, bits);
-}
-
-// Apart, as the copy wants registers, which would have to be saved for a resume too.
-[[gnu::noinline]] int start_with_args(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result,
-                                      JobFunction function, void* args, std::size_t size) {
-    return start<true>(handle, wait, result, function, args, size);
+    job.top = top;
+    return go_into_new(self, job, handle, wait, result, function, copy, self.special);
 }
 
 // Why the job of a handle cannot be resumed by the thread of `key`.
@@ -212,8 +189,8 @@ Reason why_not(const Job& job, ASYNC_JOB* handle, std::uint64_t key) {
 }
 
 // The last part of a resume.
-[[gnu::always_inline]] inline int go_into_paused(ThreadState& self, Job& job, ASYNC_JOB** handle,
-                                                 ASYNC_JOB* name, int* result, std::uint32_t bits) {
+int go_into_paused(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_JOB* name, int* result,
+                   std::uint32_t bits) {
     job.become_running(name);
     become_current(self, job, name, handle, result);
     job.fiber.exchange_errno(self.places);
@@ -221,16 +198,15 @@ Reason why_not(const Job& job, ASYNC_JOB* handle, std::uint64_t key) {
     // The 1 becomes the result of the job's ASYNC_pause_job(); what comes back, of this call.
     if constexpr (sanitizer::watched) {
         sanitizer::leave_to_fiber(job.rest.watched);
-        const int status = arch::resume(&job.fiber.suspended, 1, mode);
+        const int status = arch::resume(&self.outside, job.fiber.suspended, 1, mode);
         if (status == ASYNC_PAUSE)
             sanitizer::arrive_outside(job.rest.watched);
         return status;
     }
-    return arch::resume(&job.fiber.suspended, 1, mode);
+    return arch::resume(&self.outside, job.fiber.suspended, 1, mode);
 }
 
-[[gnu::cold, gnu::noinline]] int resume_the_long_way(ASYNC_JOB** handle, ASYNC_JOB* name,
-                                                     int* result) {
+int resume(ASYNC_JOB** handle, ASYNC_JOB* name, int* result) {
     ThreadState& self = this_thread;
     Job& job = *Job::of(name);
     if (!job.is_paused_for(self.key, name))
@@ -245,27 +221,27 @@ Reason why_not(const Job& job, ASYNC_JOB* handle, std::uint64_t key) {
 }
 
 // The last part of a pause.
-[[gnu::always_inline]] inline int go_out(ThreadState& self, Job& job, ASYNC_JOB* name,
-                                         bool is_first, std::uint32_t bits) {
+int go_out(ThreadState& self, Job& job, ASYNC_JOB* name, arch::Slot outside, bool is_first,
+           std::uint32_t bits) {
     *job.handle = name;
     job.become_paused(self.key, name);
     job.fiber.exchange_errno(self.places);
     const arch::FpMode mode = fp_mode(job.fiber, bits);
     sanitizer::leave_fiber(job.rest.watched, false);
     arch::Slot* const slot = &job.fiber.suspended;
-    void* const top = job.rest.top;
+    void* const top = job.top;
     // ASYNC_PAUSE becomes the result of the resumer's ASYNC_start_job().
     if constexpr (sanitizer::watched) {
-        const int result = is_first ? arch::first_pause(slot, ASYNC_PAUSE, top, mode)
-                                    : arch::pause(slot, ASYNC_PAUSE, mode);
+        const int result = is_first ? arch::first_pause(slot, outside, ASYNC_PAUSE, top, mode)
+                                    : arch::pause(slot, outside, ASYNC_PAUSE, mode);
         sanitizer::arrive_in_fiber(job.rest.watched, false);
         return result;
     }
-    return is_first ? arch::first_pause(slot, ASYNC_PAUSE, top, mode)
-                    : arch::pause(slot, ASYNC_PAUSE, mode);
+    return is_first ? arch::first_pause(slot, outside, ASYNC_PAUSE, top, mode)
+                    : arch::pause(slot, outside, ASYNC_PAUSE, mode);
 }
 
-[[gnu::cold, gnu::noinline]] int pause_the_long_way(ASYNC_JOB* name) {
+int pause(ASYNC_JOB* name) {
     ThreadState& self = this_thread;
     Job& job = *Job::of(name);
     if (job.blocked != 0)
@@ -275,11 +251,12 @@ Reason why_not(const Job& job, ASYNC_JOB* handle, std::uint64_t key) {
     job.fiber.unusual &= ~unusual::is_fresh;
     job.lib_ctx = host::exchange_lib_ctx(job.lib_ctx);
     exchange_exceptions(job.fiber, job.rest, self.places);
+    arch::Slot const outside = self.outside;
     leave_to_outer(self, job);
-    return go_out(self, job, name, is_first, self.special | job.fiber.unusual);
+    return go_out(self, job, name, outside, is_first, self.special | job.fiber.unusual);
 }
 
-[[gnu::cold, gnu::noinline]] int end_the_long_way(Job& job) {
+[[gnu::noinline]] int end_the_long_way(Job& job) {
     ThreadState& self = this_thread;
     leave_to_outer(self, job);
     // errno is not given back: the end of a job is a return, and errno goes with it.
@@ -291,7 +268,7 @@ Reason why_not(const Job& job, ASYNC_JOB* handle, std::uint64_t key) {
     const bool is_listed = (job.fiber.unusual & unusual::is_listed) != 0;
     job.blocked = 0;
     job.fiber.unusual = 0;
-    job.rest.top = job.rest.stack.high;
+    job.top = job.rest.stack.high;
     if (is_listed)
         return ASYNC_FINISH;
     self.pool.keep_or_destroy(&job);
@@ -333,52 +310,66 @@ std::size_t left_behind() noexcept {
 
 using namespace asyncjob;
 
-int ASYNC_start_job(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result, int (*function)(void*),
-                    void* args, std::size_t size) {
-    if (handle == nullptr || result == nullptr) [[unlikely]]
+int asyncjob_start_or_resume(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result,
+                             int (*function)(void*), void* args, size_t size) noexcept {
+    if (handle == nullptr || result == nullptr || (*handle == nullptr && function == nullptr))
         return fail(Reason::null_argument, "ASYNC_start_job");
-    ASYNC_JOB* const name = *handle;
-    if (name == nullptr) {
-        if (args != nullptr)
-            return start_with_args(handle, wait, result, function, args, size);
-        return start<false>(handle, wait, result, function, args, size);
-    }
-    ThreadState& self = this_thread;
-    Job& job = *Job::of(name);
-    job.prefetch_frames();
-    const std::uint32_t bits = self.special | job.fiber.unusual;
-    if ((bits & ~unusual::fp_mode) != 0 || !job.is_paused_for(self.key, name) ||
-        self.current != nullptr || self.places.exceptions->any() ||
-        (job.wait != nullptr && job.wait->has_changes()) || sanitizer::watched) [[unlikely]]
-        return resume_the_long_way(handle, name, result);
-    return go_into_paused(self, job, handle, name, result, bits);
+    if (*handle != nullptr)
+        return resume(handle, *handle, result);
+    return start(handle, wait, result, function, args, size);
 }
 
-int ASYNC_pause_job(void) {
+// This short way is in C++, as the copy takes most of its time.
+int asyncjob_start_with_args(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result,
+                             int (*function)(void*), void* args, size_t size) noexcept {
     ThreadState& self = this_thread;
-    ASYNC_JOB* const name = self.current;
-    if (name == nullptr)
-        return 1;
-    Job& job = *Job::of(name);
-    const std::uint32_t bits = self.special | job.fiber.unusual;
-    if (self.places.exceptions->any() || sanitizer::watched) [[unlikely]]
-        return pause_the_long_way(name);
-    if ((bits & ~unusual::fp_mode) == 0) {
-        self.current = nullptr;
-        return go_out(self, job, name, false, bits);
-    }
-    if ((bits & ~unusual::fp_mode) != (unusual::is_fresh | unusual::is_listed)) [[unlikely]]
-        return pause_the_long_way(name);
-    self.pool.take_first();
-    job.fiber.unusual = 0;
-    self.current = nullptr;
-    return go_out(self, job, name, true, bits);
+    Job* const job = self.pool.first_idle();
+    if (job == nullptr || function == nullptr || size > Job::few_args) [[unlikely]]
+        return asyncjob_start_or_resume(handle, wait, result, function, args, size);
+    const std::uint32_t bits = self.special | job->fiber.unusual;
+    if ((bits & ~unusual::fp_mode) != 0 || self.places.exceptions->any() || self.current != nullptr)
+        [[unlikely]]
+        return asyncjob_start_or_resume(handle, wait, result, function, args, size);
+    job->top = job->copy_few_args(args, size);
+    job->fiber.unusual = unusual::is_fresh | unusual::is_listed;
+    return go_into_new(self, *job, handle, wait, result, function, job->top, bits);
 }
+
+int asyncjob_pause() noexcept {
+    ASYNC_JOB* const name = this_thread.current;
+    return name != nullptr ? pause(name) : 1;
+}
+
+// What arch/offsets.h tells the assembly.
+static_assert(offsetof(Job, fiber.suspended) == ASYNCJOB_JOB_SUSPENDED);
+static_assert(offsetof(Job, fiber.error_number) == ASYNCJOB_JOB_ERRNO);
+static_assert(offsetof(Job, fiber.unusual) == ASYNCJOB_JOB_UNUSUAL);
+static_assert(offsetof(Job, ticket) == ASYNCJOB_JOB_TICKET);
+static_assert(offsetof(Job, handle) == ASYNCJOB_JOB_HANDLE);
+static_assert(offsetof(Job, result) == ASYNCJOB_JOB_RESULT);
+static_assert(offsetof(Job, wait) == ASYNCJOB_JOB_WAIT);
+static_assert(offsetof(Job, top) == ASYNCJOB_JOB_TOP);
+static_assert(offsetof(Job, next) == ASYNCJOB_JOB_NEXT);
+static_assert(Job::serial_bits == ASYNCJOB_JOB_SERIAL_BITS);
+static_assert(offsetof(ThreadState, current) == ASYNCJOB_THREAD_CURRENT);
+static_assert(offsetof(ThreadState, key) == ASYNCJOB_THREAD_KEY);
+static_assert(offsetof(ThreadState, places.error_number) == ASYNCJOB_THREAD_ERRNO);
+static_assert(offsetof(ThreadState, places.exceptions) == ASYNCJOB_THREAD_EXCEPTIONS);
+static_assert(offsetof(ThreadState, outside) == ASYNCJOB_THREAD_OUTSIDE);
+static_assert(offsetof(ThreadState, special) == ASYNCJOB_THREAD_SPECIAL);
+static_assert(offsetof(ThreadState, pool) + JobPool::offset_of_idle() == ASYNCJOB_THREAD_IDLE);
+static_assert(offsetof(ThreadState, pool) + JobPool::offset_of_idle_count() ==
+              ASYNCJOB_THREAD_IDLE_COUNT);
+static_assert(unusual::shares_fp_mode == ASYNCJOB_SHARES_FP_MODE);
+static_assert(unusual::compares_fp_mode == ASYNCJOB_COMPARES_FP_MODE);
+static_assert(unusual::is_bare == ASYNCJOB_IS_BARE);
+static_assert((unusual::is_fresh | unusual::is_listed) == ASYNCJOB_FRESH_AND_LISTED);
+static_assert(unusual::fp_mode == ASYNCJOB_FP_MODE);
 
 // Where a job's function has returned, off its stack. What it left of its exceptions is not
 // looked at: it has returned, and they have ended.
-int asyncjob::arch::asyncjob_context_ended(Slot* slot, int value) noexcept {
-    Job& job = *reinterpret_cast<Job*>(slot);
+int asyncjob::arch::asyncjob_context_ended(void* fiber, int value) noexcept {
+    Job& job = *static_cast<Job*>(fiber);
     ThreadState& self = this_thread;
     sanitizer::arrive_outside(job.rest.watched);
     *job.result = value;

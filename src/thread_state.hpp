@@ -4,8 +4,8 @@
 // A start takes a job from the pool and runs it on its stack; a pause makes the outer job
 // current again and switches back to whoever resumed; so does the end of the job's function.
 // The side that leaves does all the work before it switches, and each of these ends in a tail
-// call of the switch, without having called anything: what is out of the ordinary is seen
-// first and done by a second function, the long way.
+// call of the switch. What nearly always happens has a short way in assembly beside this,
+// arch/short_x86_64.S.
 //
 // Owner: the thread. Threads: each sees its own. Next layer down: job_pool.hpp, fiber.hpp.
 #pragma once
@@ -25,7 +25,8 @@ struct alignas(64) ThreadState {
     ASYNC_JOB* current = nullptr;  // the handle
     std::uint64_t key = no_key;    // never used twice in a process, low 6 bits 0
     CarriedPlaces places{};
-    std::uint32_t special = 0;  // see unusual.hpp; 0 for nearly all threads
+    arch::Slot outside = nullptr;  // the frame of whoever entered the current job
+    std::uint32_t special = 0;     // see unusual.hpp; 0 for nearly all threads
     JobPool pool;
     int last_reason = 0;
     unsigned long long libraries = 0;  // in the process when it was last looked for them
@@ -41,10 +42,10 @@ struct alignas(64) ThreadState {
 };
 
 // Initial-exec, by a compiler option: one instruction finds it, in a preloaded library too.
-extern constinit thread_local ThreadState this_thread;
+extern constinit thread_local ThreadState this_thread asm("asyncjob_this_thread");
 
-// The operations behind the functions of the same names in asyncjob/async.h. ASYNC_start_job()
-// and ASYNC_pause_job() are defined here too: a jump from capi.cpp would be felt.
+// The operations behind the functions of the same names in asyncjob/async.h; those behind
+// ASYNC_start_job() and ASYNC_pause_job() are in arch/short.hpp.
 Reason init_thread(std::size_t max, std::size_t init) noexcept;
 void cleanup_thread() noexcept;
 

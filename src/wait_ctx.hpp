@@ -18,6 +18,9 @@
 #include "api.hpp"
 
 struct async_wait_ctx_st {
+  private:
+    bool changed_ = false;  // see has_changes(); comes first, see arch/offsets.h
+
   public:
     using Cleanup = void (*)(ASYNC_WAIT_CTX*, const void*, OSSL_ASYNC_FD, void*);
 
@@ -71,7 +74,6 @@ struct async_wait_ctx_st {
     void erase(Entry* entry) noexcept;
     void forget_changes() noexcept;
 
-    bool changed_ = false;  // see has_changes()
     bool ending_ = false;
     Entry* entries_ = inline_;
     std::size_t size_ = 0;

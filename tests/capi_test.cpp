@@ -3,6 +3,7 @@
 // the plain life of a job.
 #include <dlfcn.h>
 
+#include <cerrno>
 #include <limits>
 #include <set>
 
@@ -146,6 +147,27 @@ TEST(BlockPause, S8BelongsToTheJobAndIsZeroForTheNext) {
         EXPECT_EQ(ASYNC_pause_job(), 1);
     });
     EXPECT_EQ(blocked.go(), ASYNC_FINISH) << "the inner job took the count away";
+}
+
+TEST(Prefetch, TakesAnyHandleAndChangesNothing) {
+    asyncjob_prefetch(nullptr);
+    ASYNC_JOB* stale = nullptr;
+    int error_number = 0;
+    TestJob job([&] {
+        stale = ASYNC_get_current_job();
+        asyncjob_prefetch(stale);
+        EXPECT_EQ(ASYNC_pause_job(), 1);
+    });
+    EXPECT_EQ(job.go(), ASYNC_PAUSE);
+    errno = 71;
+    asyncjob_prefetch(job.handle);
+    error_number = errno;
+    EXPECT_EQ(error_number, 71);
+    EXPECT_EQ(job.go(), ASYNC_FINISH);
+    asyncjob_prefetch(stale);
+    ASYNC_cleanup_thread();  // gives its memory back
+    asyncjob_prefetch(stale);
+    expect_jobs_work();
 }
 
 }  // namespace

@@ -17,8 +17,9 @@ namespace {
 namespace arch = asyncjob::arch;
 using namespace asyncjob::arch;
 
-// A fiber by hand: a slot, which comes first, and a stack.
+// A fiber by hand: the two sides' slots, and a stack.
 struct Context {
+    Slot outside = nullptr;
     Slot slot = nullptr;
     bool paused = false;
     std::vector<std::byte> stack = std::vector<std::byte>(256 * kib);
@@ -27,15 +28,17 @@ struct Context {
     [[nodiscard]] void* top() { return align_top(stack.data() + stack.size()); }
     int start(int (*function)(void*)) {
         paused = false;
-        return asyncjob_context_start(&slot, top(), function, this);
+        return asyncjob_context_start(&outside, top(), function, this, this);
     }
     // In the fiber and outside of it.
     int pause(int value, FpMode mode = FpMode::kept) {
         if (std::exchange(paused, true))
-            return arch::pause(&slot, value, mode);
-        return first_pause(&slot, value, top(), mode);
+            return arch::pause(&slot, outside, value, mode);
+        return first_pause(&slot, outside, value, top(), mode);
     }
-    int resume(int value, FpMode mode = FpMode::kept) { return arch::resume(&slot, value, mode); }
+    int resume(int value, FpMode mode = FpMode::kept) {
+        return arch::resume(&outside, slot, value, mode);
+    }
 };
 
 constexpr int ended = 1'000'000;
@@ -96,7 +99,7 @@ TEST_F(Backend, EntersWithTheStackAlignedAsForACall) {
         void* const top = align_top(context.stack.data() + context.stack.size() - below);
         EXPECT_EQ(reinterpret_cast<std::uintptr_t>(top) % 16, 0U);
         const int aligned = asyncjob_context_start(
-            &context.slot, top,
+            &context.outside, top,
             [](void* arg) {
                 auto& self = *static_cast<Context*>(arg);
                 const auto frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
@@ -105,7 +108,7 @@ TEST_F(Backend, EntersWithTheStackAlignedAsForACall) {
                 EXPECT_TRUE(byte < self.stack.data() + self.stack.size());
                 return frame % 16 == 0 ? 1 : 0;
             },
-            &context);
+            &context, &context);
         EXPECT_EQ(aligned, ended + 1);
     }
 }
@@ -169,7 +172,7 @@ TEST_F(Backend, GivesTheRegistersBackAtTheEnd) {
 }  // namespace
 }  // namespace test
 
-int asyncjob::arch::asyncjob_context_ended(Slot* slot, int value) noexcept {
-    EXPECT_NE(*slot, nullptr);
+int asyncjob::arch::asyncjob_context_ended(void* fiber, int value) noexcept {
+    EXPECT_NE(static_cast<test::Context*>(fiber)->outside, nullptr);
     return test::ended + value;
 }

@@ -12,6 +12,8 @@
 
 #include <stddef.h>
 
+#include "async.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -56,6 +58,14 @@ const char* asyncjob_reason_string(int reason);
  * ASYNCJOB_R_NOT_CAPABLE, where this platform's switch cannot leave them alone.
  */
 int asyncjob_share_fp_mode(int share);
+
+/*
+ * Asks the processor to load what a resume of the job will touch: its header and its innermost
+ * frames. For a loop over many paused jobs that knows which it will resume next but one or next
+ * but three: a job that was away is loaded meanwhile. Does nothing else, so any handle will do,
+ * NULL and a stale one too. Any thread.
+ */
+void asyncjob_prefetch(ASYNC_JOB* job);
 
 /*
  * How many jobs were left behind, paused, by threads that have ended, since the process

@@ -2,10 +2,12 @@
 // Switching between stacks, the one interface that every CPU implements.
 //
 // A fiber has two sides, the code on its stack and the code that started or last resumed
-// it, and one of them is suspended at any time. A Slot points to the frame of the suspended
-// side, so that a switch is an exchange: save the running side, leave its frame in the
-// slot, continue the one that was there. Both sides make ordinary calls: callee-saved
-// registers and the floating-point control words are kept, all else is as after any call.
+// it, and one of them is suspended at any time. A Slot points to the frame of a suspended side;
+// a switch saves the running side, leaves its frame in a slot, and continues the other one. Both
+// sides make ordinary calls: callee-saved registers and the floating-point control words are
+// kept, all else is as after any call.
+//
+// The two sides have a slot each, so that neither has to look up the fiber to find the other.
 //
 // All code that a side still has to run runs before its switch, so that callers can end in
 // a tail call and no code of ours lies between the switch and the user's code. The end of a
@@ -52,73 +54,79 @@ inline void* align_top(std::byte* end) {
 
 extern "C" {
 
-// Runs function(arg) on the stack that ends at `top` (16-byte aligned). Returns the value that
-// the fiber's next pause passes; when the function returns, what asyncjob_context_ended() makes
-// of its result. The control words of the new side are the caller's. Without a pause, the
-// function's end is that of a call: it has kept the words, or has meant to change them.
-int asyncjob_context_start(Slot* slot, void* top, int (*function)(void*), void* arg) noexcept;
+// Runs function(arg) on the stack that ends at `top` (16-byte aligned). The caller's frame goes
+// to *outside, and so must that of whoever resumes the fiber later, since there the end of the
+// fiber looks for it. Returns the value that the fiber's next pause passes; when the function
+// returns, what asyncjob_context_ended() makes of its result. The control words of the new side
+// are the caller's. Without a pause, the function's end is that of a call: it has kept the words,
+// or has meant to change them.
+int asyncjob_context_start(Slot* outside, void* top, int (*function)(void*), void* arg,
+                           void* fiber) noexcept;
 
-// Called in the fiber: continues the other side, where `value` becomes the result of its start
-// or resume. Returns the value of the resume that comes back. The first pause of a fiber is
-// told from later ones, with the `top` that the fiber was started with.
-int asyncjob_context_first_pause(Slot* slot, int value, void* top) noexcept;
-int asyncjob_context_pause(Slot* slot, int value) noexcept;
+// Called in the fiber: leaves its frame in *own and continues `outside`, where `value` becomes
+// the result of a start or resume. Returns the value of the resume that comes back. The first
+// pause of a fiber is told from later ones, with the `top` that the fiber was started with.
+int asyncjob_context_first_pause(Slot* own, Slot outside, int value, void* top) noexcept;
+int asyncjob_context_pause(Slot* own, Slot outside, int value) noexcept;
 
-// Continues a paused fiber, where `value` becomes the result of its pause. Returns the value
-// that its next pause passes, or what asyncjob_context_ended() returns.
-int asyncjob_context_resume(Slot* slot, int value) noexcept;
+// Leaves the caller's frame in *outside and continues a paused fiber, where `value` becomes the
+// result of its pause. Returns the value that its next pause passes, or what
+// asyncjob_context_ended() returns.
+int asyncjob_context_resume(Slot* outside, Slot fiber, int value) noexcept;
 
 // The same in the other modes. All may be mixed, but that a side which was left by a shared one
 // keeps no control words to come back to, and the next switch to it has to be one of these.
-int asyncjob_context_start_shared(Slot* slot, void* top, int (*function)(void*),
-                                  void* arg) noexcept;
-int asyncjob_context_first_pause_comparing(Slot* slot, int value, void* top) noexcept;
-int asyncjob_context_pause_comparing(Slot* slot, int value) noexcept;
-int asyncjob_context_resume_comparing(Slot* slot, int value) noexcept;
-int asyncjob_context_first_pause_shared(Slot* slot, int value, void* top) noexcept;
-int asyncjob_context_pause_shared(Slot* slot, int value) noexcept;
-int asyncjob_context_resume_shared(Slot* slot, int value) noexcept;
+int asyncjob_context_start_shared(Slot* outside, void* top, int (*function)(void*), void* arg,
+                                  void* fiber) noexcept;
+int asyncjob_context_first_pause_comparing(Slot* own, Slot outside, int value, void* top) noexcept;
+int asyncjob_context_pause_comparing(Slot* own, Slot outside, int value) noexcept;
+int asyncjob_context_resume_comparing(Slot* outside, Slot fiber, int value) noexcept;
+int asyncjob_context_first_pause_shared(Slot* own, Slot outside, int value, void* top) noexcept;
+int asyncjob_context_pause_shared(Slot* own, Slot outside, int value) noexcept;
+int asyncjob_context_resume_shared(Slot* outside, Slot fiber, int value) noexcept;
 
 // Called when a fiber's function has returned `value`, on the other side's stack and with its
-// registers, in place of a return from its start or resume. Defined by whoever uses fibers.
-int asyncjob_context_ended(Slot* slot, int value) noexcept;
+// registers, in place of a return from its start or resume; `fiber` is what its start was given.
+// Defined by whoever uses fibers.
+int asyncjob_context_ended(void* fiber, int value) noexcept;
 
 }  // extern "C"
 
 // The functions above by their mode. Callers pass a constant or have a branch for it.
-inline int start(Slot* slot, void* top, int (*function)(void*), void* arg, FpMode mode) {
+inline int start(Slot* outside, void* top, int (*function)(void*), void* arg, void* fiber,
+                 FpMode mode) {
     if (mode == FpMode::shared)
-        return asyncjob_context_start_shared(slot, top, function, arg);
-    return asyncjob_context_start(slot, top, function, arg);
+        return asyncjob_context_start_shared(outside, top, function, arg, fiber);
+    return asyncjob_context_start(outside, top, function, arg, fiber);
 }
-inline int first_pause(Slot* slot, int value, void* top, FpMode mode) {
+inline int first_pause(Slot* own, Slot outside, int value, void* top, FpMode mode) {
     switch (mode) {
         case FpMode::kept:
-            return asyncjob_context_first_pause(slot, value, top);
+            return asyncjob_context_first_pause(own, outside, value, top);
         case FpMode::comparing:
-            return asyncjob_context_first_pause_comparing(slot, value, top);
+            return asyncjob_context_first_pause_comparing(own, outside, value, top);
         default:
-            return asyncjob_context_first_pause_shared(slot, value, top);
+            return asyncjob_context_first_pause_shared(own, outside, value, top);
     }
 }
-inline int pause(Slot* slot, int value, FpMode mode) {
+inline int pause(Slot* own, Slot outside, int value, FpMode mode) {
     switch (mode) {
         case FpMode::kept:
-            return asyncjob_context_pause(slot, value);
+            return asyncjob_context_pause(own, outside, value);
         case FpMode::comparing:
-            return asyncjob_context_pause_comparing(slot, value);
+            return asyncjob_context_pause_comparing(own, outside, value);
         default:
-            return asyncjob_context_pause_shared(slot, value);
+            return asyncjob_context_pause_shared(own, outside, value);
     }
 }
-inline int resume(Slot* slot, int value, FpMode mode) {
+inline int resume(Slot* outside, Slot fiber, int value, FpMode mode) {
     switch (mode) {
         case FpMode::kept:
-            return asyncjob_context_resume(slot, value);
+            return asyncjob_context_resume(outside, fiber, value);
         case FpMode::comparing:
-            return asyncjob_context_resume_comparing(slot, value);
+            return asyncjob_context_resume_comparing(outside, fiber, value);
         default:
-            return asyncjob_context_resume_shared(slot, value);
+            return asyncjob_context_resume_shared(outside, fiber, value);
     }
 }
 

@@ -15,37 +15,37 @@ bool prefers_comparing() noexcept {
 
 extern "C" {
 
-int asyncjob_context_start(Slot*, void*, int (*)(void*), void*) noexcept {
+int asyncjob_context_start(Slot*, void*, int (*)(void*), void*, void*) noexcept {
     return 0;
 }
-int asyncjob_context_first_pause(Slot*, int, void*) noexcept {
+int asyncjob_context_first_pause(Slot*, Slot, int, void*) noexcept {
     return 0;
 }
-int asyncjob_context_pause(Slot*, int) noexcept {
+int asyncjob_context_pause(Slot*, Slot, int) noexcept {
     return 0;
 }
-int asyncjob_context_resume(Slot*, int) noexcept {
+int asyncjob_context_resume(Slot*, Slot, int) noexcept {
     return 0;
 }
-int asyncjob_context_start_shared(Slot*, void*, int (*)(void*), void*) noexcept {
+int asyncjob_context_start_shared(Slot*, void*, int (*)(void*), void*, void*) noexcept {
     return 0;
 }
-int asyncjob_context_first_pause_comparing(Slot*, int, void*) noexcept {
+int asyncjob_context_first_pause_comparing(Slot*, Slot, int, void*) noexcept {
     return 0;
 }
-int asyncjob_context_pause_comparing(Slot*, int) noexcept {
+int asyncjob_context_pause_comparing(Slot*, Slot, int) noexcept {
     return 0;
 }
-int asyncjob_context_resume_comparing(Slot*, int) noexcept {
+int asyncjob_context_resume_comparing(Slot*, Slot, int) noexcept {
     return 0;
 }
-int asyncjob_context_first_pause_shared(Slot*, int, void*) noexcept {
+int asyncjob_context_first_pause_shared(Slot*, Slot, int, void*) noexcept {
     return 0;
 }
-int asyncjob_context_pause_shared(Slot*, int) noexcept {
+int asyncjob_context_pause_shared(Slot*, Slot, int) noexcept {
     return 0;
 }
-int asyncjob_context_resume_shared(Slot*, int) noexcept {
+int asyncjob_context_resume_shared(Slot*, Slot, int) noexcept {
     return 0;
 }
 

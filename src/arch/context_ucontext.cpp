@@ -35,7 +35,7 @@ struct Side {
     bool share_mode;   // whether `mode` replaces what the context has saved
     bool left_shared;  // whether this side does not want its own words back
     bool has_started;  // whether this is the side that started the fiber, which then never paused
-    bool ended;        // the fiber's function has returned `value`
+    void* ended;       // a fiber whose function has returned `value`
 };
 
 void keep_signal_mask(Side& side) {
@@ -50,28 +50,29 @@ void tell(Side& side, int value, bool share) {
     keep_signal_mask(side);
 }
 
-int arrived(Slot* slot, const Side& self) {
+int arrived(const Side& self) {
     if (self.share_mode)
         set_fp_mode(self.mode);
-    return self.ended ? asyncjob_context_ended(slot, self.value) : self.value;
+    return self.ended != nullptr ? asyncjob_context_ended(self.ended, self.value) : self.value;
 }
 
-int exchange(Slot* slot, int value, bool share) {
+int exchange(Slot* own, Slot to, int value, bool share) {
     Side self;
     self.left_shared = share;
     self.has_started = false;
-    self.ended = false;
-    auto* other = static_cast<Side*>(*slot);
-    *slot = &self;
+    self.ended = nullptr;
+    auto* other = static_cast<Side*>(to);
+    *own = &self;
     tell(*other, value, share);
     swapcontext(&self.context, &other->context);
-    return arrived(slot, self);
+    return arrived(self);
 }
 
 struct Start {
-    Slot* slot;
+    Slot* outside;
     int (*function)(void*);
     void* arg;
+    void* fiber;
 };
 
 // makecontext() passes ints, of which two make a pointer.
@@ -79,14 +80,15 @@ void run(unsigned high, unsigned low) {
     const auto address = (static_cast<std::uint64_t>(high) << 32) | low;
     const Start start = *reinterpret_cast<Start*>(static_cast<std::uintptr_t>(address));
     const int value = start.function(start.arg);
-    auto* starter = static_cast<Side*>(*start.slot);
-    starter->ended = true;
+    auto* starter = static_cast<Side*>(*start.outside);
+    starter->ended = start.fiber;
     tell(*starter, value, starter->has_started);
     setcontext(&starter->context);
     __builtin_unreachable();  // setcontext fails only for a bad context
 }
 
-int start_fiber(Slot* slot, void* top, int (*function)(void*), void* arg, bool share) {
+int start_fiber(Slot* outside, void* top, int (*function)(void*), void* arg, void* fiber,
+                bool share) {
     // makecontext() wants the extent of the stack; it uses only the upper end.
     constexpr std::size_t shown = 4096;
     Side fresh;
@@ -94,7 +96,7 @@ int start_fiber(Slot* slot, void* top, int (*function)(void*), void* arg, bool s
     fresh.context.uc_link = nullptr;
     fresh.context.uc_stack.ss_sp = static_cast<char*>(top) - shown;
     fresh.context.uc_stack.ss_size = shown;
-    Start start{slot, function, arg};
+    Start start{outside, function, arg, fiber};
     const auto address = reinterpret_cast<std::uintptr_t>(&start);
     makecontext(&fresh.context, reinterpret_cast<void (*)()>(run), 2,
                 static_cast<unsigned>(static_cast<std::uint64_t>(address) >> 32),
@@ -104,60 +106,62 @@ int start_fiber(Slot* slot, void* top, int (*function)(void*), void* arg, bool s
     Side self;
     self.left_shared = share;
     self.has_started = true;
-    self.ended = false;
-    *slot = &self;
+    self.ended = nullptr;
+    *outside = &self;
     swapcontext(&self.context, &fresh.context);
-    return arrived(slot, self);
+    return arrived(self);
 }
 
 }  // namespace
 
 extern "C" {
 
-int asyncjob_context_start(Slot* slot, void* top, int (*function)(void*), void* arg) noexcept {
-    return start_fiber(slot, top, function, arg, false);
+int asyncjob_context_start(Slot* outside, void* top, int (*function)(void*), void* arg,
+                           void* fiber) noexcept {
+    return start_fiber(outside, top, function, arg, fiber, false);
 }
 
-int asyncjob_context_first_pause(Slot* slot, int value, void* /*top*/) noexcept {
-    return exchange(slot, value, false);
+int asyncjob_context_first_pause(Slot* own, Slot outside, int value, void* /*top*/) noexcept {
+    return exchange(own, outside, value, false);
 }
 
-int asyncjob_context_pause(Slot* slot, int value) noexcept {
-    return exchange(slot, value, false);
+int asyncjob_context_pause(Slot* own, Slot outside, int value) noexcept {
+    return exchange(own, outside, value, false);
 }
 
-int asyncjob_context_resume(Slot* slot, int value) noexcept {
-    return exchange(slot, value, false);
+int asyncjob_context_resume(Slot* outside, Slot fiber, int value) noexcept {
+    return exchange(outside, fiber, value, false);
 }
 
 // swapcontext() has its own way with the control words.
-int asyncjob_context_start_shared(Slot* slot, void* top, int (*function)(void*),
-                                  void* arg) noexcept {
-    return start_fiber(slot, top, function, arg, true);
+int asyncjob_context_first_pause_comparing(Slot* own, Slot outside, int value, void* top) noexcept {
+    return asyncjob_context_first_pause(own, outside, value, top);
 }
 
-int asyncjob_context_first_pause_comparing(Slot* slot, int value, void* top) noexcept {
-    return asyncjob_context_first_pause(slot, value, top);
+int asyncjob_context_pause_comparing(Slot* own, Slot outside, int value) noexcept {
+    return asyncjob_context_pause(own, outside, value);
 }
 
-int asyncjob_context_pause_comparing(Slot* slot, int value) noexcept {
-    return asyncjob_context_pause(slot, value);
+int asyncjob_context_resume_comparing(Slot* outside, Slot fiber, int value) noexcept {
+    return asyncjob_context_resume(outside, fiber, value);
 }
 
-int asyncjob_context_resume_comparing(Slot* slot, int value) noexcept {
-    return asyncjob_context_resume(slot, value);
+int asyncjob_context_start_shared(Slot* outside, void* top, int (*function)(void*), void* arg,
+                                  void* fiber) noexcept {
+    return start_fiber(outside, top, function, arg, fiber, true);
 }
 
-int asyncjob_context_first_pause_shared(Slot* slot, int value, void* /*top*/) noexcept {
-    return exchange(slot, value, true);
+int asyncjob_context_first_pause_shared(Slot* own, Slot outside, int value,
+                                        void* /*top*/) noexcept {
+    return exchange(own, outside, value, true);
 }
 
-int asyncjob_context_pause_shared(Slot* slot, int value) noexcept {
-    return exchange(slot, value, true);
+int asyncjob_context_pause_shared(Slot* own, Slot outside, int value) noexcept {
+    return exchange(own, outside, value, true);
 }
 
-int asyncjob_context_resume_shared(Slot* slot, int value) noexcept {
-    return exchange(slot, value, true);
+int asyncjob_context_resume_shared(Slot* outside, Slot fiber, int value) noexcept {
+    return exchange(outside, fiber, value, true);
 }
 
 }  // extern "C"

@@ -1,158 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The switch for x86-64, System V ABI. Contract: context.hpp; frame layout: frame.h.
- *
- * Saved: rbx, rbp, r12 to r15, MXCSR and the x87 control word, which the ABI says a call
- * keeps. What the processor's return predictor holds decides how a side is left:
- *
- *  - A fiber starts by an ordinary call. As long as it does not pause, calls and returns stay
- *    matched; its function has kept the registers and the control words by the ABI, so its end
- *    only puts the stack pointer back.
- *  - After a switch the predictor holds the other stack's addresses. So the way out of a switch
- *    is a pop and an indirect jump, which is predicted by its history; a ret would mispredict
- *    every time.
- *  - A resume goes in by a call; the first pause puts the return address of that call where
- *    the fiber's function returns to. If the function pauses and then returns, its ret is
- *    predicted, and so is that of asyncjob_context_ended().
- *
- * Nothing here has an endbr64: all is reached by direct jumps and calls, or, by a notrack
- * jump, at return addresses.
+ * The switch for x86-64, System V ABI. Contract: context.hpp; what it is made of, and why:
+ * switch_x86_64.h.
  */
-#include "frame.h"
-
-#define ENTER(name)                                                           \
-        .globl  name;                                                         \
-        .hidden name;                                                         \
-        .type   name, @function;                                              \
-        .p2align 6;                                                           \
-name:                                                                         \
-        .cfi_startproc
-
-#define LEAVE(name)                                                           \
-        .cfi_endproc;                                                         \
-        .size   name, . - name
-
-/* The frame of the running side. Its CFI holds for the frame of any side that rsp points to. */
-#define SAVE                                                                  \
-        movq    %rbp, ASYNCJOB_FRAME_RBP(%rsp);                               \
-        .cfi_rel_offset rbp, ASYNCJOB_FRAME_RBP;                              \
-        movq    %rbx, ASYNCJOB_FRAME_RBX(%rsp);                               \
-        .cfi_rel_offset rbx, ASYNCJOB_FRAME_RBX;                              \
-        movq    %r12, ASYNCJOB_FRAME_R12(%rsp);                               \
-        .cfi_rel_offset r12, ASYNCJOB_FRAME_R12;                              \
-        movq    %r13, ASYNCJOB_FRAME_R13(%rsp);                               \
-        .cfi_rel_offset r13, ASYNCJOB_FRAME_R13;                              \
-        movq    %r14, ASYNCJOB_FRAME_R14(%rsp);                               \
-        .cfi_rel_offset r14, ASYNCJOB_FRAME_R14;                              \
-        movq    %r15, ASYNCJOB_FRAME_R15(%rsp);                               \
-        .cfi_rel_offset r15, ASYNCJOB_FRAME_R15
-
-#define SAVE_MODE                                                             \
-        stmxcsr ASYNCJOB_FRAME_MXCSR(%rsp);                                   \
-        fnstcw  ASYNCJOB_FRAME_X87CW(%rsp)
-
-/* A frame without control words; no x87 control word is 0, as its bit 6 is always set. */
-#define SAVE_NO_MODE                                                          \
-        movw    $0, ASYNCJOB_FRAME_X87CW(%rsp)
-
-/*
- * Leaves the frame at rsp in the slot and goes to the one that was there. eax is the result,
- * rdx the frame that was left.
- */
-#define EXCHANGE                                                              \
-        movq    %rsp, %rdx;                                                   \
-        movq    (%rdi), %rsp;                                                 \
-        movq    %rdx, (%rdi);                                                 \
-        movl    %esi, %eax
-
-/*
- * Loads the control words of the frame at rsp. To look at what fnstcw has stored in the frame
- * at rdx costs less than fldcw; of stmxcsr and ldmxcsr the opposite holds.
- */
-#define LOAD_MODE(here)                                                       \
-        movzwl  ASYNCJOB_FRAME_X87CW(%rdx), %ecx;                             \
-        cmpw    ASYNCJOB_FRAME_X87CW(%rsp), %cx;                              \
-        jne     .Lother_x87_##here;                                           \
-.Lsame_x87_##here:                                                            \
-        ldmxcsr ASYNCJOB_FRAME_MXCSR(%rsp)
-
-/* Out of line, behind the function. */
-#define LOAD_X87(here)                                                        \
-.Lother_x87_##here:                                                           \
-        fldcw   ASYNCJOB_FRAME_X87CW(%rsp);                                   \
-        jmp     .Lsame_x87_##here
-
-/*
- * Loads the control words of the frame at rsp if it has any and they are not those that are
- * in force, saved in the frame at rdx. MXCSR's low six bits are status, which a call may
- * change.
- */
-#define MXCSR_CONTROL 0xffc0
-#define COMPARE_AND_LOAD_MODE                                                 \
-        movl    ASYNCJOB_FRAME_MXCSR(%rdx), %ecx;                             \
-        xorl    ASYNCJOB_FRAME_MXCSR(%rsp), %ecx;                             \
-        testl   $MXCSR_CONTROL, %ecx;                                         \
-        jnz     1f;                                                           \
-        movzwl  ASYNCJOB_FRAME_X87CW(%rdx), %ecx;                             \
-        cmpw    ASYNCJOB_FRAME_X87CW(%rsp), %cx;                              \
-        je      2f;                                                           \
-1:      cmpw    $0, ASYNCJOB_FRAME_X87CW(%rsp);                               \
-        je      2f;                                                           \
-        ldmxcsr ASYNCJOB_FRAME_MXCSR(%rsp);                                   \
-        fldcw   ASYNCJOB_FRAME_X87CW(%rsp);                                   \
-2:
-
-/* Loads the registers of the frame at rsp. */
-#define RESTORE                                                               \
-        movq    ASYNCJOB_FRAME_R15(%rsp), %r15;                               \
-        movq    ASYNCJOB_FRAME_R14(%rsp), %r14;                               \
-        movq    ASYNCJOB_FRAME_R13(%rsp), %r13;                               \
-        movq    ASYNCJOB_FRAME_R12(%rsp), %r12;                               \
-        movq    ASYNCJOB_FRAME_RBX(%rsp), %rbx;                               \
-        movq    ASYNCJOB_FRAME_RBP(%rsp), %rbp
-
-#define RESTORED                                                              \
-        .cfi_same_value rbp;                                                  \
-        .cfi_same_value rbx;                                                  \
-        .cfi_same_value r12;                                                  \
-        .cfi_same_value r13;                                                  \
-        .cfi_same_value r14;                                                  \
-        .cfi_same_value r15
-
-/* The user's frames end here: above rsp is the top of the fiber's stack. */
-#define OUTERMOST                                                             \
-        .cfi_def_cfa rsp, 0;                                                  \
-        .cfi_undefined rip
-
-/* From here on rsp points to a frame. */
-#define FRAME_HERE                                                            \
-        .cfi_def_cfa rsp, 8;                                                  \
-        .cfi_offset rip, -8;                                                  \
-        .cfi_rel_offset rbp, ASYNCJOB_FRAME_RBP;                              \
-        .cfi_rel_offset rbx, ASYNCJOB_FRAME_RBX;                              \
-        .cfi_rel_offset r12, ASYNCJOB_FRAME_R12;                              \
-        .cfi_rel_offset r13, ASYNCJOB_FRAME_R13;                              \
-        .cfi_rel_offset r14, ASYNCJOB_FRAME_R14;                              \
-        .cfi_rel_offset r15, ASYNCJOB_FRAME_R15
-
-/* Goes on where the frame at rsp was left. */
-#define RESTORE_AND_JUMP                                                      \
-        RESTORE;                                                              \
-        popq    %rcx;                                                         \
-        .cfi_adjust_cfa_offset -8;                                            \
-        .cfi_register rip, rcx;                                               \
-        RESTORED;                                                             \
-        notrack jmp *%rcx
+#include "switch_x86_64.h"
 
         .text
 
 /*
- * int asyncjob_context_pause(Slot* slot [rdi], int value [esi])
- * int asyncjob_context_first_pause(Slot* slot [rdi], int value [esi], void* top [rdx])
+ * int asyncjob_context_pause(Slot* own [rdi], Slot outside [rsi], int value [edx])
+ * int asyncjob_context_first_pause(Slot* own [rdi], Slot outside [rsi], int value [edx],
+ *                                  void* top [rcx])
  */
 #define FIRST_PAUSE(end, pause)                                               \
-        leaq    end(%rip), %rcx;                                              \
-        movq    %rcx, -8(%rdx);                                               \
+        leaq    end(%rip), %rax;                                              \
+        movq    %rax, -8(%rcx);                                               \
         jmp     pause
 
 ENTER(asyncjob_context_first_pause)
@@ -193,47 +55,7 @@ ENTER(asyncjob_context_pause_shared)
         RESTORE_AND_JUMP
 LEAVE(asyncjob_context_pause_shared)
 
-/*
- * Goes on where the fiber with the frame at rsp was left. Its function returns to the call's
- * return address in the end, to which the first pause has led it.
- */
-#define GO_IN(kind)                                                           \
-        .cfi_remember_state;                                                  \
-        RESTORE;                                                              \
-        RESTORED;                                                             \
-        .cfi_remember_state;                                                  \
-        OUTERMOST;                                                            \
-        call    .Lgo_on_##kind;                                               \
-        .globl  asyncjob_context_end_##kind;                                  \
-        .hidden asyncjob_context_end_##kind;                                  \
-asyncjob_context_end_##kind:                                                  \
-        END;                                                                  \
-.Lgo_on_##kind:                                                               \
-        .cfi_restore_state;                                                   \
-        movq    8(%rsp), %rcx;                                                \
-        leaq    16(%rsp), %rsp;                                               \
-        .cfi_def_cfa rsp, 0;                                                  \
-        .cfi_register rip, rcx;                                               \
-        notrack jmp *%rcx
-
-/*
- * The end of a fiber that has paused: rsp is the top of its stack, eax its function's result,
- * r12 the slot, as asyncjob_context_start left it. The frame in the slot is that of whoever
- * resumed the fiber last.
- */
-#define END                                                                   \
-        movq    %r12, %rdi;                                                   \
-        movl    %eax, %esi;                                                   \
-        SAVE_MODE;                                                            \
-        movq    %rsp, %rdx;                                                   \
-        movq    (%r12), %rsp;                                                 \
-        FRAME_HERE;                                                           \
-        COMPARE_AND_LOAD_MODE;                                                \
-        RESTORE;                                                              \
-        RESTORED;                                                             \
-        jmp     asyncjob_context_ended
-
-/* int asyncjob_context_resume(Slot* slot [rdi], int value [esi]) */
+/* int asyncjob_context_resume(Slot* outside [rdi], Slot fiber [rsi], int value [edx]) */
 ENTER(asyncjob_context_resume)
         SAVE
         SAVE_MODE
@@ -260,59 +82,27 @@ ENTER(asyncjob_context_resume_shared)
 LEAVE(asyncjob_context_resume_shared)
 
 /*
- * int asyncjob_context_start(Slot* slot [rdi], void* top [rsi], int (*function)(void*) [rdx],
- *                            void* arg [rcx])
- *
- * Over the call rbx holds the starter's frame and r12 the slot; rip undefined there ends
- * every backtrace at the fiber's entry. If the call returns the fiber has not paused, else it
- * would have returned elsewhere: the registers and the control words are those of a call.
+ * int asyncjob_context_start(Slot* outside [rdi], void* top [rsi],
+ *                            int (*function)(void*) [rdx], void* arg [rcx], void* fiber [r8])
  */
-#define CALL_FUNCTION                                                         \
-        movq    %rsp, (%rdi);                                                 \
-        movq    %rsp, %rbx;                                                   \
-        movq    %rdi, %r12;                                                   \
-        movq    %rcx, %rdi;                                                   \
-        xorl    %ebp, %ebp;                                                   \
-        movq    %rsi, %rsp;                                                   \
-        .cfi_remember_state;                                                  \
-        OUTERMOST;                                                            \
-        call    *%rdx;                                                        \
-        movq    %rbx, %rsp;                                                   \
-        .cfi_restore_state;                                                   \
-        movq    %r12, %rdi;                                                   \
-        movl    %eax, %esi
-
-#define END_AT_ONCE                                                           \
-        movq    ASYNCJOB_FRAME_R12(%rsp), %r12;                               \
-        movq    ASYNCJOB_FRAME_RBX(%rsp), %rbx;                               \
-        movq    ASYNCJOB_FRAME_RBP(%rsp), %rbp;                               \
-        RESTORED;                                                             \
-        jmp     asyncjob_context_ended
-
 ENTER(asyncjob_context_start)
         SAVE
         SAVE_MODE
+.Lstart:
+        movq    %r8, %r12
+        movq    %rdi, %r13
+        movq    %rcx, %rdi
         CALL_FUNCTION
-        END_AT_ONCE
+        movq    %r12, %rdi
+        movl    %eax, %esi
+        RESTORE_AFTER_CALL
+        jmp     asyncjob_context_ended
 LEAVE(asyncjob_context_start)
 
 ENTER(asyncjob_context_start_shared)
         SAVE
         SAVE_NO_MODE
-        CALL_FUNCTION
-        END_AT_ONCE
+        jmp     .Lstart
 LEAVE(asyncjob_context_start_shared)
 
-/* The code is fit for indirect-branch tracking; it is not for shadow stacks, which a switch
-   would have to exchange too. */
-        .section .note.gnu.property, "a", @note
-        .p2align 3
-        .long   4
-        .long   16
-        .long   5
-        .asciz  "GNU"
-        .long   0xc0000002
-        .long   4
-        .long   1
-        .long   0
-        .section .note.GNU-stack, "", @progbits
+END_OF_FILE

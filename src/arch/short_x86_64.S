@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ASYNC_start_job() and ASYNC_pause_job() on x86-64 the short way: what nearly every start
+ * without arguments, resume, pause and end does, in one piece with the switch. Each jump that is
+ * taken costs 3 to 4 cycles here, more than the instructions between, so that way has none.
+ *
+ * The rest is thread_state.cpp's: a call that has anything unusual about it (unusual.hpp) goes
+ * there, having changed nothing. That file does all of this too, and is what it means: read
+ * go_into_paused(), go_out(), go_into_new() and asyncjob_context_ended() there.
+ *
+ * Registers: r10 the job, r11 the thread state's offset, r8d or r9d the bits of thread and job.
+ * Structures: offsets.h.
+ */
+#include "offsets.h"
+#include "switch_x86_64.h"
+
+#define JOB(field) ASYNCJOB_JOB_##field(%r10)
+#define THREAD(field) %fs:ASYNCJOB_THREAD_##field(%r11)
+
+#define ENTER_PUBLIC(name)                                                    \
+        .globl  name;                                                         \
+        .type   name, @function;                                              \
+        .p2align 6;                                                           \
+name:                                                                         \
+        .cfi_startproc;                                                       \
+        endbr64
+
+/* Jumps if the thread has an exception caught or in flight (exception_globals.hpp). */
+#define JUMP_IF_EXCEPTIONS(to)                                                \
+        movq    THREAD(EXCEPTIONS), %r9;                                      \
+        movl    8(%r9), %ecx;                                                 \
+        orq     (%r9), %rcx;                                                  \
+        jnz     to
+
+        .text
+
+/* int ASYNC_start_job(ASYNC_JOB** handle [rdi], ASYNC_WAIT_CTX* wait [rsi], int* result [rdx],
+                       int (*function)(void*) [rcx], void* args [r8], size_t size [r9]) */
+ENTER_PUBLIC(ASYNC_start_job)
+        testq   %rdi, %rdi
+        jz      .Llong_start
+        testq   %rdx, %rdx
+        jz      .Llong_start
+        movq    (%rdi), %rax
+        movq    asyncjob_this_thread@gottpoff(%rip), %r11
+        testq   %rax, %rax
+        jz      .Lnew
+
+        /* A resume of the job with the name rax. */
+        movq    %rax, %r10
+        andq    $~ASYNCJOB_JOB_SERIAL_BITS, %r10
+        movl    THREAD(SPECIAL), %r8d
+        prefetcht0 -64(%r10)
+        prefetcht0 -128(%r10)
+        orl     JOB(UNUSUAL), %r8d
+        testl   $~ASYNCJOB_FP_MODE, %r8d
+        jnz     .Llong_start
+        movq    THREAD(KEY), %r9
+        xorq    %rax, %r9
+        cmpq    JOB(TICKET), %r9
+        jne     .Llong_start
+        cmpq    $0, THREAD(CURRENT)
+        jne     .Llong_start
+        JUMP_IF_EXCEPTIONS(.Llong_start)
+        movq    JOB(WAIT), %r9
+        testq   %r9, %r9
+        jz      1f
+        cmpb    $0, ASYNCJOB_WAIT_CHANGED(%r9)
+        jne     .Llong_start
+1:      movq    %rax, JOB(TICKET)
+        movq    %rdi, JOB(HANDLE)
+        movq    %rdx, JOB(RESULT)
+        movq    %rax, THREAD(CURRENT)
+        movq    THREAD(ERRNO), %r9
+        movl    (%r9), %ecx
+        movl    JOB(ERRNO), %edx
+        cmpl    %edx, %ecx
+        jne     .Lresume_errno
+.Lresume_switch:
+        .cfi_remember_state
+        SAVE
+        movl    $1, %eax        /* the result of the job's ASYNC_pause_job() */
+        movq    %rsp, %rdi
+        movq    %rsp, THREAD(OUTSIDE)
+        testl   $ASYNCJOB_FP_MODE, %r8d
+        jnz     .Lresume_mode
+        SAVE_MODE
+        movq    JOB(SUSPENDED), %rsp
+        LOAD_MODE(resume)
+        .cfi_remember_state
+        GO_IN(kept)
+        .cfi_restore_state
+        LOAD_X87(resume)
+
+        .p2align 5
+.Lresume_mode:
+        testl   $ASYNCJOB_SHARES_FP_MODE, %r8d
+        jz      .Lresume_comparing
+        SAVE_NO_MODE
+        orl     $ASYNCJOB_IS_BARE, JOB(UNUSUAL)
+        movq    JOB(SUSPENDED), %rsp
+        .cfi_remember_state
+        GO_IN(shared)
+        .cfi_restore_state
+.Lresume_comparing:
+        SAVE_MODE
+        andl    $~ASYNCJOB_IS_BARE, JOB(UNUSUAL)
+        movq    JOB(SUSPENDED), %rsp
+        COMPARE_AND_LOAD_MODE
+        GO_IN(comparing)
+        .cfi_restore_state
+.Lresume_errno:
+        movl    %edx, (%r9)
+        movl    %ecx, JOB(ERRNO)
+        jmp     .Lresume_switch
+
+        /* A start. */
+.Lnew:
+        testq   %r8, %r8
+        jnz     asyncjob_start_with_args
+        movq    THREAD(IDLE), %r10
+        testq   %r10, %r10
+        jz      .Llong_start
+        testq   %rcx, %rcx
+        jz      .Llong_start
+        movl    THREAD(SPECIAL), %r9d
+        orl     JOB(UNUSUAL), %r9d
+        testl   $~ASYNCJOB_FP_MODE, %r9d
+        jnz     .Llong_start
+        cmpq    $0, THREAD(CURRENT)
+        jne     .Llong_start
+        movq    THREAD(EXCEPTIONS), %rax
+        cmpq    $0, (%rax)
+        jne     .Llong_start
+        cmpl    $0, 8(%rax)
+        jne     .Llong_start
+        movq    %rdi, JOB(HANDLE)
+        movq    %rsi, JOB(WAIT)
+        movq    %rdx, JOB(RESULT)
+        movl    $ASYNCJOB_FRESH_AND_LISTED, JOB(UNUSUAL)
+        movq    THREAD(ERRNO), %rax
+        movl    (%rax), %eax
+        movl    %eax, JOB(ERRNO)
+        movq    JOB(TICKET), %rax
+        movq    %rax, THREAD(CURRENT)
+        movq    JOB(TOP), %rsi
+        movq    %rcx, %rdx
+        xorl    %edi, %edi
+        .cfi_remember_state
+        SAVE
+        movq    %r10, %r12
+        movq    %fs:0, %r13
+        leaq    ASYNCJOB_THREAD_OUTSIDE(%r13, %r11), %r13
+        testl   $ASYNCJOB_SHARES_FP_MODE, %r9d
+        jnz     .Lnew_shared
+        SAVE_MODE
+.Lnew_call:
+        CALL_FUNCTION
+        /* The job has not paused: as good as nothing to undo. */
+        movq    asyncjob_this_thread@gottpoff(%rip), %r11
+        movq    %r12, %r10
+        movl    THREAD(SPECIAL), %ecx
+        orl     JOB(UNUSUAL), %ecx
+        andl    $~ASYNCJOB_FP_MODE, %ecx
+        cmpl    $ASYNCJOB_FRESH_AND_LISTED, %ecx
+        jne     .Llong_end
+        movq    JOB(TICKET), %rdx
+        incq    %rdx
+        testl   $ASYNCJOB_JOB_SERIAL_BITS, %edx
+        jz      .Llong_end
+        movq    %rdx, JOB(TICKET)
+        movq    JOB(RESULT), %rdx
+        movl    %eax, (%rdx)
+        movq    JOB(HANDLE), %rdx
+        movq    $0, (%rdx)
+        movq    $0, THREAD(CURRENT)
+        movl    $0, JOB(UNUSUAL)
+        movl    $3, %eax        /* ASYNC_FINISH */
+        .cfi_remember_state
+        RESTORE_AFTER_CALL
+        ret
+        .cfi_restore_state
+.Llong_end:
+        movq    %r12, %rdi
+        movl    %eax, %esi
+        .cfi_remember_state
+        RESTORE_AFTER_CALL
+        jmp     asyncjob_context_ended
+        .cfi_restore_state
+.Lnew_shared:
+        SAVE_NO_MODE
+        orl     $ASYNCJOB_IS_BARE, JOB(UNUSUAL)
+        jmp     .Lnew_call
+        .cfi_restore_state
+
+.Llong_start:
+        jmp     asyncjob_start_or_resume
+LEAVE(ASYNC_start_job)
+
+/* int ASYNC_pause_job(void) */
+ENTER_PUBLIC(ASYNC_pause_job)
+        movq    asyncjob_this_thread@gottpoff(%rip), %r11
+        movq    THREAD(CURRENT), %rax
+        testq   %rax, %rax
+        jz      .Lno_job
+        movq    %rax, %r10
+        andq    $~ASYNCJOB_JOB_SERIAL_BITS, %r10
+        movl    THREAD(SPECIAL), %r8d
+        orl     JOB(UNUSUAL), %r8d
+        JUMP_IF_EXCEPTIONS(.Llong_pause)
+        testl   $~ASYNCJOB_FP_MODE, %r8d
+        jnz     .Lfirst_pause
+.Lpause:
+        movq    $0, THREAD(CURRENT)
+        movq    JOB(HANDLE), %rcx
+        movq    %rax, (%rcx)
+        xorq    THREAD(KEY), %rax
+        movq    %rax, JOB(TICKET)
+        movq    THREAD(ERRNO), %r9
+        movl    (%r9), %ecx
+        movl    JOB(ERRNO), %edx
+        cmpl    %edx, %ecx
+        jne     .Lpause_errno
+.Lpause_switch:
+        .cfi_remember_state
+        SAVE
+        movl    $2, %eax        /* ASYNC_PAUSE, the result of the resumer's ASYNC_start_job() */
+        movq    %rsp, %rdi
+        movq    %rsp, JOB(SUSPENDED)
+        testl   $ASYNCJOB_FP_MODE, %r8d
+        jnz     .Lpause_mode
+        SAVE_MODE
+        movq    THREAD(OUTSIDE), %rsp
+        LOAD_MODE(pause)
+        .cfi_remember_state
+        RESTORE_AND_JUMP
+        .cfi_restore_state
+        LOAD_X87(pause)
+
+        .p2align 5
+.Lpause_mode:
+        testl   $ASYNCJOB_SHARES_FP_MODE, %r8d
+        jz      .Lpause_comparing
+        SAVE_NO_MODE
+        orl     $ASYNCJOB_IS_BARE, JOB(UNUSUAL)
+        movq    THREAD(OUTSIDE), %rsp
+        .cfi_remember_state
+        RESTORE_AND_JUMP
+        .cfi_restore_state
+.Lpause_comparing:
+        SAVE_MODE
+        andl    $~ASYNCJOB_IS_BARE, JOB(UNUSUAL)
+        movq    THREAD(OUTSIDE), %rsp
+        COMPARE_AND_LOAD_MODE
+        RESTORE_AND_JUMP
+        .cfi_restore_state
+.Lpause_errno:
+        movl    %edx, (%r9)
+        movl    %ecx, JOB(ERRNO)
+        jmp     .Lpause_switch
+
+        /* The first pause takes the job out of the idle ones, whose first it still is. */
+.Lfirst_pause:
+        movl    %r8d, %ecx
+        andl    $~ASYNCJOB_FP_MODE, %ecx
+        cmpl    $ASYNCJOB_FRESH_AND_LISTED, %ecx
+        jne     .Llong_pause
+        movq    JOB(NEXT), %rcx
+        movq    %rcx, THREAD(IDLE)
+        decq    THREAD(IDLE_COUNT)
+        movl    $0, JOB(UNUSUAL)
+        movq    JOB(TOP), %rcx
+        leaq    asyncjob_context_end_kept(%rip), %rdx
+        testl   $ASYNCJOB_FP_MODE, %r8d
+        jnz     .Lother_end
+.Lset_end:
+        movq    %rdx, -8(%rcx)
+        jmp     .Lpause
+.Lother_end:
+        leaq    asyncjob_context_end_comparing(%rip), %rdx
+        testl   $ASYNCJOB_SHARES_FP_MODE, %r8d
+        jz      .Lset_end
+        leaq    asyncjob_context_end_shared(%rip), %rdx
+        jmp     .Lset_end
+
+.Lno_job:
+        movl    $1, %eax
+        ret
+.Llong_pause:
+        jmp     asyncjob_pause
+LEAVE(ASYNC_pause_job)
+
+END_OF_FILE
