@@ -213,6 +213,8 @@ int asyncjob_share_fp_mode(int share) {
 }
 
 void asyncjob_prefetch(ASYNC_JOB* job) {
+    if (job == nullptr)
+        return;
     const asyncjob::Job* const header = asyncjob::Job::of(job);
     __builtin_prefetch(header, 1);
     header->prefetch_frames();

@@ -140,6 +140,22 @@ Reason allocate_by_user(Stack& stack) {
 // Retired slabs of threads that have ended. Taken as a whole, so there is no ABA.
 std::atomic<Slab*> left_over = nullptr;
 
+// Slabs with jobs that ended threads have left paused: never looked at again, but not leaked.
+std::atomic<Slab*> lost = nullptr;
+
+// Puts a list of slabs in front of one that threads share.
+void give_to(std::atomic<Slab*>& list, Slab* first) {
+    if (first == nullptr)
+        return;
+    Slab* last = first;
+    while (last->next != nullptr)
+        last = last->next;
+    last->next = list.load(std::memory_order_relaxed);
+    while (!list.compare_exchange_weak(last->next, first, std::memory_order_release,
+                                       std::memory_order_relaxed)) {
+    }
+}
+
 }  // namespace
 
 Reason StackSource::open_slab() noexcept {
@@ -311,14 +327,9 @@ void StackSource::settle() noexcept {
 
 void StackSource::leave() noexcept {
     settle();
-    if (Slab* last = retired_; last != nullptr) {
-        while (last->next != nullptr)
-            last = last->next;
-        last->next = left_over.load(std::memory_order_relaxed);
-        while (!left_over.compare_exchange_weak(last->next, retired_, std::memory_order_release,
-                                                std::memory_order_relaxed)) {
-        }
-    }
+    give_to(left_over, retired_);
+    give_to(lost, open_);
+    give_to(lost, full_);
     *this = StackSource{};
 }
 

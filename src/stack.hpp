@@ -61,7 +61,7 @@ class StackSource {
 
   private:
     Reason open_slab() noexcept;
-    Reason guard_more(Slab& slab) noexcept;
+    static Reason guard_more(Slab& slab) noexcept;
     void forget(Slab* slab) noexcept;
     void retire(Slab* slab) noexcept;
     static void discard(Slab& slab) noexcept;

@@ -87,7 +87,7 @@ Reason enter(ThreadState& self) {
 }
 
 // What a tool that watches stacks wants to see called on a job's stack, in the job's place.
-int run_watched(void* arg) {
+[[maybe_unused]] int run_watched(void* arg) {
     Job& job = *static_cast<Job*>(arg);
     sanitizer::arrive_in_fiber(job.rest.watched, true);
     const int value = job.watched_function(job.watched_args);
