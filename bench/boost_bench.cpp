@@ -5,7 +5,7 @@
 // current job or refuses misuse.
 //
 // Next layer down: Boost.Context.
-#include "boost_bench.hpp"
+#include "peers.hpp"
 
 #if defined(ASYNCJOB_BENCH_BOOST)
 #include <benchmark/benchmark.h>
@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "fp_flags.hpp"
+#include "frames.hpp"
 #include "sweep.hpp"
 
 namespace {
@@ -52,25 +53,27 @@ void pause_once(transfer_t starter) {
     jump_fcontext(starter.fctx, nullptr);
 }
 
+template <int frames>
 void pause_for_ever(transfer_t resumer) {
     for (;;)
-        resumer = jump_fcontext(resumer.fctx, nullptr);
+        resumer = beneath<frames>([&resumer] { return jump_fcontext(resumer.fctx, nullptr); });
 }
 
 fcontext_t start(void* top, void (*function)(transfer_t)) {
     return jump_fcontext(make_fcontext(top, stack_size, function), nullptr).fctx;
 }
 
+template <int frames>
 void jump_pause_resume(State& state) {
     raise_inexact();
-    fcontext_t paused = start(top_of_stack(), pause_for_ever);
+    fcontext_t paused = start(top_of_stack(), pause_for_ever<frames>);
     for (auto _ : state)
-        paused = jump_fcontext(paused, nullptr).fctx;
+        paused = beneath<frames>([&paused] { return jump_fcontext(paused, nullptr).fctx; });
 }
 
 void jump_other_fp_flags(State& state) {
     clear_fp_flags();
-    fcontext_t paused = start(top_of_stack(), pause_for_ever);
+    fcontext_t paused = start(top_of_stack(), pause_for_ever<0>);
     raise_inexact();
     for (auto _ : state)
         paused = jump_fcontext(paused, nullptr).fctx;
@@ -95,7 +98,7 @@ void jump_whole_life(State& state) {
 void jump_nested(State& state) {
     alignas(64) static std::array<std::byte, stack_size> outer;
     const auto function = [](transfer_t starter) {
-        jump_pause_resume(*static_cast<State*>(starter.data));
+        jump_pause_resume<0>(*static_cast<State*>(starter.data));
         jump_fcontext(starter.fctx, nullptr);
     };
     jump_fcontext(make_fcontext(outer.data() + outer.size(), stack_size, function), &state);
@@ -115,7 +118,7 @@ const std::vector<fcontext_t>& crowd(std::size_t count) {
         raise_inexact();
         for (std::size_t index = 0; index < count; ++index) {
             std::byte* const end = static_cast<std::byte*>(mapped) + (index + 1) * stack_size;
-            contexts.push_back(start(end - index % 48 * 64, pause_for_ever));
+            contexts.push_back(start(end - index % 48 * 64, pause_for_ever<0>));
         }
     }
     return contexts;
@@ -134,16 +137,26 @@ void jump_sweep(State& state, std::size_t count, Order order) {
 
 using Stacks = boost::context::pooled_fixedsize_stack;
 
+// Resumes the fiber, and gives it its next value.
+template <int frames>
+void resume(fiber& other) {
+    beneath<frames>([&other] {
+        other = std::move(other).resume();
+        return 0;
+    });
+}
+
+template <int frames>
 void fiber_pause_resume(State& state) {
     raise_inexact();
     bool stop = false;
     fiber paused{std::allocator_arg, Stacks(stack_size), [&stop](fiber&& resumer) {
                      while (!stop)
-                         resumer = std::move(resumer).resume();
+                         resume<frames>(resumer);
                      return std::move(resumer);
                  }};
     for (auto _ : state)
-        paused = std::move(paused).resume();
+        resume<frames>(paused);
     stop = true;
     std::move(paused).resume();
 }
@@ -170,7 +183,7 @@ void fiber_whole_life(State& state) {
 void fiber_nested(State& state) {
     fiber{std::allocator_arg, Stacks(stack_size),
           [&state](fiber&& starter) {
-              fiber_pause_resume(state);
+              fiber_pause_resume<0>(state);
               return std::move(starter);
           }}
         .resume();
@@ -180,17 +193,22 @@ void fiber_nested(State& state) {
 
 void add_boost_benchmarks() {
     benchmark::AddCustomContext("boost", "Boost.Context " BOOST_LIB_VERSION);
-    benchmark::RegisterBenchmark("pause-resume/boost-jump", jump_pause_resume);
-    benchmark::RegisterBenchmark("pause-resume-other-fp-flags/boost-jump", jump_other_fp_flags);
-    benchmark::RegisterBenchmark("pause-resume/boost-fiber", fiber_pause_resume);
-    benchmark::RegisterBenchmark("start-finish/boost-jump", jump_start_finish);
-    benchmark::RegisterBenchmark("start-finish/boost-fiber", fiber_start_finish);
-    benchmark::RegisterBenchmark("whole-life/boost-jump", jump_whole_life);
-    benchmark::RegisterBenchmark("whole-life/boost-fiber", fiber_whole_life);
-    benchmark::RegisterBenchmark("pause-resume-nested/boost-jump", jump_nested);
-    benchmark::RegisterBenchmark("pause-resume-nested/boost-fiber", fiber_nested);
-    for_each_sweep([](const std::string& name, std::size_t count, Order order) {
-        benchmark::RegisterBenchmark((name + "/boost-jump").c_str(), jump_sweep, count, order);
+    const auto add = [](const std::string& name, auto measure, auto... arguments) {
+        benchmark::RegisterBenchmark(name.c_str(), measure, arguments...);
+    };
+    for_each_frames("pause-resume", [&add](auto frames, const std::string& name) {
+        add(name + "/boost-jump", jump_pause_resume<decltype(frames)::value>);
+        add(name + "/boost-fiber", fiber_pause_resume<decltype(frames)::value>);
+    });
+    add("pause-resume-other-fp-flags/boost-jump", jump_other_fp_flags);
+    add("start-finish/boost-jump", jump_start_finish);
+    add("start-finish/boost-fiber", fiber_start_finish);
+    add("whole-life/boost-jump", jump_whole_life);
+    add("whole-life/boost-fiber", fiber_whole_life);
+    add("pause-resume-nested/boost-jump", jump_nested);
+    add("pause-resume-nested/boost-fiber", fiber_nested);
+    for_each_sweep([&add](const std::string& name, std::size_t count, Order order) {
+        add(name + "/boost-jump", jump_sweep, count, order);
     });
 }
 

@@ -3,7 +3,7 @@
 // Google Benchmark. Names are operation/implementation; compare.py makes one table of them.
 //
 // No function lies between a benchmark's loop or a job's function and the library, so that
-// the figures hold no returns but the library's own.
+// the figures hold no returns but the library's own; except in those named "-frames".
 //
 // Next layer down: api.hpp.
 #include <asyncjob/control.h>
@@ -18,8 +18,9 @@
 #include <vector>
 
 #include "api.hpp"
-#include "boost_bench.hpp"
 #include "fp_flags.hpp"
+#include "frames.hpp"
+#include "peers.hpp"
 #include "sweep.hpp"
 
 namespace {
@@ -45,10 +46,10 @@ int finish_at_once(void* /*args*/) {
     return 0;
 }
 
-template <const Api& api>
+template <const Api& api, int frames = 0>
 int pause_until_stop(void* /*args*/) {
     while (!stop)
-        api.pause_job();
+        beneath<frames>([] { return api.pause_job(); });
     return 0;
 }
 
@@ -62,7 +63,7 @@ int pause_once(void* /*args*/) {
 enum class Calculates { before_start, after_start };
 
 // Round trips of one job, by the caller of this function: the thread, or another job.
-template <const Api& api, Calculates calculates = Calculates::before_start>
+template <const Api& api, int frames = 0, Calculates calculates = Calculates::before_start>
 void pause_resume(State& state) {
     clear_fp_flags();
     if (calculates == Calculates::before_start)
@@ -71,11 +72,14 @@ void pause_resume(State& state) {
     ASYNC_JOB* job = nullptr;
     int result = 0;
     stop = false;
-    if (api.start_job(&job, wait, &result, pause_until_stop<api>, nullptr, 0) != ASYNC_PAUSE)
+    if (api.start_job(&job, wait, &result, pause_until_stop<api, frames>, nullptr, 0) !=
+        ASYNC_PAUSE)
         return wrong_result(state);
     raise_inexact();
     for (auto _ : state) {
-        if (api.start_job(&job, wait, &result, nullptr, nullptr, 0) != ASYNC_PAUSE)
+        if (beneath<frames>([wait, &job, &result] {
+                return api.start_job(&job, wait, &result, nullptr, nullptr, 0);
+            }) != ASYNC_PAUSE)
             return wrong_result(state);
     }
     stop = true;
@@ -202,21 +206,27 @@ void add_all(const std::string& who) {
     const auto add = [&who](const std::string& operation, auto measure, auto... arguments) {
         benchmark::RegisterBenchmark((operation + '/' + who).c_str(), measure, arguments...);
     };
-    add("pause-resume", pause_resume<api>);
-    add("pause-resume-other-fp-flags", pause_resume<api, Calculates::after_start>);
+    for_each_frames("pause-resume", [&add](auto frames, const std::string& name) {
+        add(name, pause_resume<api, decltype(frames)::value>);
+    });
+    add("pause-resume-other-fp-flags", pause_resume<api, 0, Calculates::after_start>);
     add("start-finish", start_finish<api, 0>);
     add("start-finish-64B", start_finish<api, 64>);
     add("start-finish-2KiB", start_finish<api, 2048>);
     add("whole-life", whole_life<api>);
     if constexpr (&api == &ours) {
         if (asyncjob_share_fp_mode(0) >= 0) {  // not every switch can
-            add("pause-resume-shared-fp", sharing_fp_mode<pause_resume<api>>);
+            for_each_frames("pause-resume-shared-fp", [&](auto frames, const std::string& name) {
+                add(name, sharing_fp_mode<pause_resume<api, decltype(frames)::value>>);
+            });
             add("whole-life-shared-fp", sharing_fp_mode<whole_life<api>>);
         }
         add("pause-resume-nested", inside_job<api, pause_resume<api>>);
     } else {
         // Its switch shares the mode always; it cannot nest.
-        add("pause-resume-shared-fp", pause_resume<api>);
+        for_each_frames("pause-resume-shared-fp", [&add](auto frames, const std::string& name) {
+            add(name, pause_resume<api, decltype(frames)::value>);
+        });
         add("whole-life-shared-fp", whole_life<api>);
     }
     add("current-job-outside", current_job<api>);
