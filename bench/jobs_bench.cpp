@@ -251,6 +251,9 @@ int main(int argc, char** argv) {
         add_all<stock>("stock");
     }
     add_boost_benchmarks();
+    add_coroutine2_benchmarks();
+    add_ucontext_benchmarks();
+    add_floor_benchmarks();
     benchmark::RunSpecifiedBenchmarks();
     return 0;
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Registers the benchmarks of what else switches stacks. A function whose peer the build did
-// not find does nothing.
+// not find, or that this platform has not, does nothing.
 #pragma once
 
-void add_boost_benchmarks();  // Boost.Context: boost-jump, boost-fiber
+void add_boost_benchmarks();       // Boost.Context: boost-jump, boost-fiber
+void add_coroutine2_benchmarks();  // Boost.Coroutine2: coroutine2
+void add_ucontext_benchmarks();    // glibc: ucontext
+void add_floor_benchmarks();       // a bare switch in assembly: floor
