@@ -191,7 +191,7 @@ void fiber_nested(State& state) {
 
 }  // namespace
 
-void add_boost_benchmarks() {
+void add_boost_benchmarks(const std::vector<std::size_t>& sweeps) {
     benchmark::AddCustomContext("boost", "Boost.Context " BOOST_LIB_VERSION);
     const auto add = [](const std::string& name, auto measure, auto... arguments) {
         benchmark::RegisterBenchmark(name.c_str(), measure, arguments...);
@@ -207,13 +207,13 @@ void add_boost_benchmarks() {
     add("whole-life/boost-fiber", fiber_whole_life);
     add("pause-resume-nested/boost-jump", jump_nested);
     add("pause-resume-nested/boost-fiber", fiber_nested);
-    for_each_sweep([&add](const std::string& name, std::size_t count, Order order) {
+    for_each_sweep(sweeps, [&add](const std::string& name, std::size_t count, Order order) {
         add(name + "/boost-jump", jump_sweep, count, order);
     });
 }
 
 #else
 
-void add_boost_benchmarks() {}
+void add_boost_benchmarks(const std::vector<std::size_t>& /*sweeps*/) {}
 
 #endif

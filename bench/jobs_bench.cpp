@@ -10,11 +10,11 @@
 #include <benchmark/benchmark.h>
 
 #include <array>
+#include <charconv>
 #include <cstddef>
-#include <map>
-#include <memory>
 #include <string>
-#include <utility>
+#include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "api.hpp"
@@ -202,7 +202,7 @@ void changed_fds(State& state) {
 }
 
 template <const Api& api>
-void add_all(const std::string& who) {
+void add_all(const std::string& who, const std::vector<std::size_t>& sweeps) {
     const auto add = [&who](const std::string& operation, auto measure, auto... arguments) {
         benchmark::RegisterBenchmark((operation + '/' + who).c_str(), measure, arguments...);
     };
@@ -233,24 +233,56 @@ void add_all(const std::string& who) {
     add("current-job-inside", inside_job<api, current_job<api>>);
     add("wait-ctx-new-set-free", wait_ctx_life<api>);
     add("wait-ctx-changed-fds", changed_fds<api>);
-    for_each_sweep([&](const std::string& name, std::size_t count, Order order) {
+    for_each_sweep(sweeps, [&](const std::string& name, std::size_t count, Order order) {
         add(name, sweep<api>, count, order);
     });
 }
 
+#if defined(__clang__)
+constexpr const char* compiler = __VERSION__;  // begins with its name
+#else
+constexpr const char* compiler = "gcc " __VERSION__;
+#endif
+
+constexpr std::string_view sweep_option = "--sweep=";
+
+// The numbers of "1000,10000"; none of a text that is no such list.
+std::vector<std::size_t> parse_counts(std::string_view text) {
+    std::vector<std::size_t> counts;
+    const char* at = text.data();
+    const char* const end = at + text.size();
+    while (at != end) {
+        std::size_t count = 0;
+        const auto [behind, error] = std::from_chars(at, end, count);
+        if (error != std::errc() || count == 0 || (behind != end && *behind != ','))
+            return {};
+        counts.push_back(count);
+        at = behind == end ? end : behind + 1;
+    }
+    return counts;
+}
+
 }  // namespace
 
+// Beside Google Benchmark's options: --sweep=N,... over how many jobs to sweep.
 int main(int argc, char** argv) {
     benchmark::Initialize(&argc, argv);
+    std::vector<std::size_t> sweeps = {1'000, 10'000, 100'000};
+    if (argc > 1 && std::string_view(argv[1]).substr(0, sweep_option.size()) == sweep_option) {
+        sweeps = parse_counts(std::string_view(argv[1]).substr(sweep_option.size()));
+        if (!sweeps.empty())
+            argv[1] = argv[--argc];
+    }
     if (benchmark::ReportUnrecognizedArguments(argc, argv))
         return 1;
+    benchmark::AddCustomContext("compiler", compiler);
     benchmark::AddCustomContext("ours", ours.version + " (" + ours.library + ")");
-    add_all<ours>("ours");
+    add_all<ours>("ours", sweeps);
     if (!stock.library.empty()) {
         benchmark::AddCustomContext("stock", stock.version + " (" + stock.library + ")");
-        add_all<stock>("stock");
+        add_all<stock>("stock", sweeps);
     }
-    add_boost_benchmarks();
+    add_boost_benchmarks(sweeps);
     add_coroutine2_benchmarks();
     add_ucontext_benchmarks();
     add_floor_benchmarks();

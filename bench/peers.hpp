@@ -3,7 +3,11 @@
 // not find, or that this platform has not, does nothing.
 #pragma once
 
-void add_boost_benchmarks();       // Boost.Context: boost-jump, boost-fiber
+#include <cstddef>
+#include <vector>
+
+// Boost.Context: boost-jump, boost-fiber; sweeps over so many.
+void add_boost_benchmarks(const std::vector<std::size_t>& sweeps);
 void add_coroutine2_benchmarks();  // Boost.Coroutine2: coroutine2
 void add_ucontext_benchmarks();    // glibc: ucontext
 void add_floor_benchmarks();       // a bare switch in assembly: floor

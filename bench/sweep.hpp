@@ -46,10 +46,10 @@ class Sweep {
     std::size_t at_ = 0;
 };
 
-// Calls add(name of the benchmark, count, order) for each sweep.
+// Calls add(name of the benchmark, count, order) for each sweep over so many.
 template <typename Add>
-void for_each_sweep(Add add) {
-    for (const std::size_t count : {1'000, 10'000, 100'000}) {
+void for_each_sweep(const std::vector<std::size_t>& counts, Add add) {
+    for (const std::size_t count : counts) {
         const std::string name = "sweep-" + std::to_string(count);
         add(name + "-in-turn", count, Order::in_turn);
         add(name + "-random", count, Order::random);
