@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prints what a paused job costs in memory: bytes of this process that became resident, and
-// of its page tables, for each of many jobs that do nothing but pause. One library in each
-// run: `memory ours` or `memory stock`, with the number of jobs behind.
+// Prints what many jobs cost that start, pause and later finish: for each of them the CPU
+// time of its start in nanoseconds, the bytes of this process that became resident and those
+// of its page tables while all were paused, and the same after all have finished. One library
+// in each run: `memory ours` or `memory stock`, with the number of jobs behind. Nothing is
+// reused: each start makes a job and touches its stack for the first time.
 //
 // Next layer down: api.hpp, and /proc.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -37,6 +40,13 @@ struct Use {
     }
 };
 
+// Of this process, in the kernel too: most of a first touch is there.
+double cpu_nanoseconds() {
+    timespec spent{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
+    return static_cast<double>(spent.tv_sec) * 1e9 + static_cast<double>(spent.tv_nsec);
+}
+
 template <const Api& api>
 int pause_once(void* /*args*/) {
     api.pause_job();
@@ -44,9 +54,9 @@ int pause_once(void* /*args*/) {
 }
 
 template <const Api& api>
-bool start(ASYNC_JOB*& job, ASYNC_WAIT_CTX* wait) {
+int start(ASYNC_JOB*& job, ASYNC_WAIT_CTX* wait) {
     int result = 0;
-    return api.start_job(&job, wait, &result, pause_once<api>, nullptr, 0) == ASYNC_PAUSE;
+    return api.start_job(&job, wait, &result, pause_once<api>, nullptr, 0);
 }
 
 template <const Api& api>
@@ -58,24 +68,38 @@ int measure(std::size_t count) {
     std::vector<ASYNC_JOB*> jobs(count, nullptr);
     ASYNC_WAIT_CTX* const wait = api.wait_ctx_new();
     ASYNC_JOB* first = nullptr;
-    if (wait == nullptr || !start<api>(first, wait)) {
+    if (wait == nullptr || start<api>(first, wait) != ASYNC_PAUSE) {
         std::fprintf(stderr, "memory: the first job did not start\n");
         return 1;
     }
 
     const Use before = Use::now();
+    const double begin = cpu_nanoseconds();
     for (ASYNC_JOB*& job : jobs) {
-        if (!start<api>(job, wait)) {
+        if (start<api>(job, wait) != ASYNC_PAUSE) {
             std::fprintf(stderr, "memory: a job did not start\n");
             return 1;
         }
     }
-    const Use after = Use::now();
-    const auto each = [count](long long from, long long to) {
-        return static_cast<double>(to - from) / static_cast<double>(count);
+    const double end = cpu_nanoseconds();
+    const Use paused = Use::now();
+    for (ASYNC_JOB*& job : jobs) {
+        if (start<api>(job, wait) != ASYNC_FINISH) {
+            std::fprintf(stderr, "memory: a job did not finish\n");
+            return 1;
+        }
+    }
+    const Use finished = Use::now();
+
+    const auto print = [count](const char* what, auto difference) {
+        std::printf("%s %.1f\n", what,
+                    static_cast<double>(difference) / static_cast<double>(count));
     };
-    std::printf("resident %.0f\npage-tables %.0f\n", each(before.resident, after.resident),
-                each(before.tables, after.tables));
+    print("park", end - begin);
+    print("resident", paused.resident - before.resident);
+    print("page-tables", paused.tables - before.tables);
+    print("left-resident", finished.resident - before.resident);
+    print("left-page-tables", finished.tables - before.tables);
     return 0;
 }
 
