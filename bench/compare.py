@@ -37,7 +37,9 @@ def main():
         libraries = [name for name in (measure.OURS, measure.STOCK) if name in context]
         rows += measure.measure_parking(arguments, arguments.jobs, 1, libraries)
 
-    machine = measure.describe_machine(arguments, context)
+    machine = measure.describe_machine(
+        arguments, context, f"{arguments.repetitions} repetitions"
+    )
     for what, text in machine.items():
         print(f"{what + ':':<11} {text}")
     print()

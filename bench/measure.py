@@ -196,6 +196,11 @@ def measure_tls(arguments, messages, rounds, library):
     return [make_row("tls-message", "ns", times), make_row("tls-job", "ns", jobs)]
 
 
+def library_of(text):
+    """The file in "name version (file)", as jobs_bench describes a library."""
+    return text[text.rindex("(") + 1 : text.rindex(")")]
+
+
 def available_memory():
     """The bytes that programs can have without swapping."""
     with open("/proc/meminfo", encoding="ascii") as lines:
@@ -205,7 +210,7 @@ def available_memory():
     return 0
 
 
-def describe_machine(arguments, context):
+def describe_machine(arguments, context, how):
     """What was measured and where: {what: text}, without any path of this machine."""
 
     def strip(text):
@@ -225,7 +230,7 @@ def describe_machine(arguments, context):
         "CPU": f"{model[1] if model else platform.machine()}, {os.cpu_count()} of them{kind}",
         "system": f"{system}, {platform.system()} {release} {platform.machine()}",
         "compiler": context["compiler"],
-        "medians of": f"{arguments.repetitions} repetitions of CPU time, on CPU {arguments.cpu}, "
+        "medians of": f"{how}, on CPU {arguments.cpu}, "
         f"at nice {os.getpriority(os.PRIO_PROCESS, 0)}",
     }
 
