@@ -4,6 +4,7 @@
 //
 // Next layer down: the library.
 #include <asyncjob/async.h>
+#include <asyncjob/control.h>
 
 #include <array>
 #include <cstdio>
@@ -49,6 +50,13 @@ void pause_resume(long times) {
     expect(ASYNC_FINISH, ASYNC_start_job(&job, nullptr, &result, nullptr, nullptr, 0));
 }
 
+// With assembly only: another switch cannot leave the control words alone.
+void pause_resume_shared_fp(long times) {
+    expect(0, asyncjob_share_fp_mode(1));
+    pause_resume(times);
+    expect(1, asyncjob_share_fp_mode(0));
+}
+
 template <std::size_t args_size>
 void start_finish(long times) {
     std::array<char, args_size + 1> args{};
@@ -70,6 +78,29 @@ void whole_life(long times) {
     }
 }
 
+void current_job_outside(long times) {
+    for (long i = 0; i < times; ++i) {
+        if (ASYNC_get_current_job() != nullptr)
+            expect(0, 1);
+    }
+}
+
+int ask_for_current_job(void* args) {
+    for (long i = 0; i < *static_cast<long*>(args); ++i) {
+        if (ASYNC_get_current_job() == nullptr)
+            return 1;
+    }
+    return 0;
+}
+
+void current_job_inside(long times) {
+    ASYNC_JOB* job = nullptr;
+    int result = 0;
+    expect(ASYNC_FINISH,
+           ASYNC_start_job(&job, nullptr, &result, ask_for_current_job, &times, sizeof(times)));
+    expect(0, result);
+}
+
 void wait_ctx(long times) {
     const char key = 0;
     for (long i = 0; i < times; ++i) {
@@ -80,8 +111,13 @@ void wait_ctx(long times) {
 }
 
 const std::map<std::string, void (*)(long)> operations = {
-    {"pause-resume", pause_resume},         {"start-finish", start_finish<0>},
-    {"start-finish-64B", start_finish<64>}, {"whole-life", whole_life},
+    {"pause-resume", pause_resume},
+    {"pause-resume-shared-fp", pause_resume_shared_fp},
+    {"start-finish", start_finish<0>},
+    {"start-finish-64B", start_finish<64>},
+    {"whole-life", whole_life},
+    {"current-job-outside", current_job_outside},
+    {"current-job-inside", current_job_inside},
     {"wait-ctx-new-set-free", wait_ctx},
 };
 
