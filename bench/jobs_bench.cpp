@@ -157,7 +157,7 @@ const std::vector<ASYNC_JOB*>& crowd(std::size_t count) {
     return jobs;
 }
 
-template <const Api& api>
+template <const Api& api, bool prefetches>
 void sweep(State& state, std::size_t count, Order order) {
     stop = false;
     const auto& jobs = crowd<api>(count);
@@ -167,6 +167,8 @@ void sweep(State& state, std::size_t count, Order order) {
     ASYNC_WAIT_CTX* const wait = wait_ctx<api>();
     int result = 0;
     for (auto _ : state) {
+        if (prefetches)
+            asyncjob_prefetch(sweep.ahead(4));
         if (api.start_job(&sweep.next(), wait, &result, nullptr, nullptr, 0) != ASYNC_PAUSE)
             return wrong_result(state);
     }
@@ -178,6 +180,27 @@ void wait_ctx_life(State& state) {
     for (auto _ : state) {
         ASYNC_WAIT_CTX* const ctx = api.wait_ctx_new();
         if (ctx == nullptr || api.set_wait_fd(ctx, &key, 0, nullptr, nullptr) != 1)
+            return wrong_result(state);
+        api.wait_ctx_free(ctx);
+    }
+}
+
+// As many fds as a context with many engines might have.
+template <const Api& api>
+void many_fds(State& state) {
+    constexpr std::size_t count = 64;
+    static const std::array<char, count> keys{};
+    std::array<int, count> fds{};
+    for (auto _ : state) {
+        ASYNC_WAIT_CTX* const ctx = api.wait_ctx_new();
+        for (const char& key : keys) {
+            if (api.set_wait_fd(ctx, &key, 0, nullptr, nullptr) != 1)
+                return wrong_result(state);
+        }
+        std::size_t added = 0;
+        std::size_t deleted = 0;
+        api.get_changed_fds(ctx, fds.data(), &added, nullptr, &deleted);
+        if (added != count)
             return wrong_result(state);
         api.wait_ctx_free(ctx);
     }
@@ -233,8 +256,11 @@ void add_all(const std::string& who, const std::vector<std::size_t>& sweeps) {
     add("current-job-inside", inside_job<api, current_job<api>>);
     add("wait-ctx-new-set-free", wait_ctx_life<api>);
     add("wait-ctx-changed-fds", changed_fds<api>);
+    add("wait-ctx-64-fds", many_fds<api>);
     for_each_sweep(sweeps, [&](const std::string& name, std::size_t count, Order order) {
-        add(name, sweep<api>, count, order);
+        add(name, sweep<api, false>, count, order);
+        // libcrypto has no such call.
+        add(name + "-prefetch", sweep<api, &api == &ours>, count, order);
     });
 }
 

@@ -41,6 +41,9 @@ class Sweep {
         return handles_[at_++];
     }
 
+    // The one that next() gives after some others.
+    Handle ahead(std::size_t others) const { return handles_[(at_ + others) % handles_.size()]; }
+
   private:
     std::vector<Handle> handles_;
     std::size_t at_ = 0;
