@@ -51,6 +51,8 @@ struct alignas(64) async_job_st {
     unsigned blocked;                  // ASYNC_block_pause() calls to be undone
     std::atomic<std::uint64_t> owner;  // ThreadState::key
     void* heap_args;                   // what holds the arguments, if the stack does not; else NULL
+    async_job_st* made_before;         // in the pool's list of all its jobs
+    async_job_st* made_after;
     asyncjob::JobFunction watched_function;  // where a tool watches stacks
     void* watched_args;
 
@@ -90,6 +92,12 @@ struct alignas(64) async_job_st {
     [[nodiscard]] bool is_paused_for(std::uint64_t key, const ASYNC_JOB* handle) const {
         return ticket.load(std::memory_order_relaxed) ==
                (reinterpret_cast<std::uintptr_t>(handle) ^ key);
+    }
+    // The handle by which that thread may resume it; NULL if it may not.
+    [[nodiscard]] ASYNC_JOB* name_if_paused_for(std::uint64_t key) const {
+        auto* const name =
+            reinterpret_cast<ASYNC_JOB*>(ticket.load(std::memory_order_relaxed) ^ key);
+        return of(name) == this ? name : nullptr;
     }
     void become_paused(std::uint64_t key, const ASYNC_JOB* handle) {
         ticket.store(reinterpret_cast<std::uintptr_t>(handle) ^ key, std::memory_order_relaxed);

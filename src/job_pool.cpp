@@ -35,6 +35,7 @@ Reason JobPool::make(std::uint64_t owner) noexcept {
     job->top = stack.high;
     sanitizer::made(job->rest.watched, stack.low, stack.high);
     job->owner.store(owner, std::memory_order_relaxed);
+    enlist(job);
     put(job);
     ++total_;
     open_ = true;
@@ -42,7 +43,27 @@ Reason JobPool::make(std::uint64_t owner) noexcept {
     return Reason::none;
 }
 
+void JobPool::enlist(Job* job) {
+    job->made_before = last_made_;
+    job->made_after = nullptr;
+    if (last_made_ != nullptr)
+        last_made_->made_after = job;
+    last_made_ = job;
+}
+
+void JobPool::strike_off(Job* job) {
+    if (walk_ == job)
+        walk_ = job->made_before;
+    if (job->made_after != nullptr)
+        job->made_after->made_before = job->made_before;
+    else
+        last_made_ = job->made_before;
+    if (job->made_before != nullptr)
+        job->made_before->made_after = job->made_after;
+}
+
 void JobPool::destroy(Job* job) noexcept {
+    strike_off(job);
     sanitizer::gone(job->rest.watched);
     const Stack stack = job->rest.stack;
     if (stack.slab == nullptr)

@@ -10,6 +10,12 @@
 // the thread's current job then, and the first idle one, and `is_listed` says so. Whoever uses
 // the list for another job calls settle() first, as all functions here do.
 //
+// All jobs that have a stack are in a second list, idle or not, for whoever wants to see each of
+// them. Jobs come into it as they are made and leave it as they are destroyed, when memory is
+// mapped and given back, so that starts, pauses and resumes have nothing to do with it. (A walk
+// through the slabs would find the same jobs without a list, but not those on stacks of a user's
+// function, and would touch stacks that have been given back.)
+//
 // Owner: thread_state.hpp. Threads: its own. Next layer down: job.hpp, stack.hpp.
 #pragma once
 
@@ -65,6 +71,17 @@ class JobPool {
     // Sets the limit and tops the idle jobs up to `init`, or leaves all as it was.
     Reason configure(std::size_t max, std::size_t init, std::uint64_t owner) noexcept;
 
+    // Goes through all jobs: walk() gives them one after another, at the end NULL. Jobs may be
+    // made and destroyed meanwhile; those that are made are not come by. There is one walk at a
+    // time: the next one takes the place of the last, which is then where that one is.
+    void begin_walk() { walk_ = last_made_; }
+    [[nodiscard]] Job* walk() {
+        Job* const job = walk_;
+        if (job != nullptr)
+            walk_ = job->made_before;
+        return job;
+    }
+
     // Destroys the idle jobs and forgets the limit.
     void close() noexcept;
 
@@ -76,6 +93,8 @@ class JobPool {
     static constexpr std::size_t offset_of_idle_count() { return offsetof(JobPool, idle_count_); }
 
   private:
+    void enlist(Job* job);
+    void strike_off(Job* job);
     void destroy(Job* job) noexcept;
     void destroy_idle(std::size_t count) noexcept;
     void keep_idle(std::size_t count) noexcept;
@@ -92,7 +111,9 @@ class JobPool {
     std::size_t prepared_ = 0;  // by ASYNC_init_thread()
     bool open_ = false;
     std::size_t total_ = 0;
-    std::size_t max_ = 0;  // 0: no limit
+    std::size_t max_ = 0;       // 0: no limit
+    Job* last_made_ = nullptr;  // all jobs, the newest first
+    Job* walk_ = nullptr;       // see walk()
     HeaderSource headers_;
     StackSource stacks_;
 };
