@@ -204,6 +204,21 @@ const char* asyncjob_reason_string(int reason) {
     }
 }
 
+int asyncjob_cancel(ASYNC_JOB** job, int* ret) {
+    if (is_null(job, __func__) || is_null(ret, __func__) || is_null(*job, __func__))
+        return ASYNC_ERR;
+    const Reason reason = asyncjob::cancel(job, ret);
+    return reason == Reason::none ? ASYNC_FINISH : fail(reason, __func__);
+}
+
+size_t asyncjob_cancel_all(void) {
+    return asyncjob::cancel_all();
+}
+
+int asyncjob_cancelled(void) {
+    return asyncjob::is_cancelled() ? 1 : 0;
+}
+
 int asyncjob_share_fp_mode(int share) {
     if (!asyncjob::arch::can_share_fp_mode) {
         (void)fail(Reason::not_capable, __func__);

@@ -188,22 +188,33 @@ Reason why_not(const Job& job, ASYNC_JOB* handle, std::uint64_t key) {
                                                             : Reason::foreign_thread;
 }
 
-// The last part of a resume.
+// The last part of a resume. `value` becomes the result of the job's ASYNC_pause_job().
 int go_into_paused(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_JOB* name, int* result,
-                   std::uint32_t bits) {
+                   std::uint32_t bits, int value) {
     job.become_running(name);
     become_current(self, job, name, handle, result);
     job.fiber.exchange_errno(self.places);
     const arch::FpMode mode = fp_mode(job.fiber, bits);
-    // The 1 becomes the result of the job's ASYNC_pause_job(); what comes back, of this call.
     if constexpr (sanitizer::watched) {
         sanitizer::leave_to_fiber(job.rest.watched);
-        const int status = arch::resume(&self.outside, job.fiber.suspended, 1, mode);
+        const int status = arch::resume(&self.outside, job.fiber.suspended, value, mode);
         if (status == ASYNC_PAUSE)
             sanitizer::arrive_outside(job.rest.watched);
         return status;
     }
-    return arch::resume(&self.outside, job.fiber.suspended, 1, mode);
+    return arch::resume(&self.outside, job.fiber.suspended, value, mode);
+}
+
+// All of a resume that is left when it is known to succeed.
+int resume_paused(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_JOB* name, int* result,
+                  int value) {
+    self.pool.settle();
+    if (job.wait != nullptr)
+        job.wait->end_round();
+    job.lib_ctx = host::exchange_lib_ctx(job.lib_ctx);
+    exchange_exceptions(job.fiber, job.rest, self.places);
+    enter_from_outer(self, job);
+    return go_into_paused(self, job, handle, name, result, self.special | job.fiber.unusual, value);
 }
 
 int resume(ASYNC_JOB** handle, ASYNC_JOB* name, int* result) {
@@ -211,13 +222,13 @@ int resume(ASYNC_JOB** handle, ASYNC_JOB* name, int* result) {
     Job& job = *Job::of(name);
     if (!job.is_paused_for(self.key, name))
         return fail(why_not(job, name, self.key), "ASYNC_start_job");
-    self.pool.settle();
-    if (job.wait != nullptr)
-        job.wait->end_round();
-    job.lib_ctx = host::exchange_lib_ctx(job.lib_ctx);
-    exchange_exceptions(job.fiber, job.rest, self.places);
-    enter_from_outer(self, job);
-    return go_into_paused(self, job, handle, name, result, self.special | job.fiber.unusual);
+    return resume_paused(self, job, handle, name, result, 1);
+}
+
+// It comes back when the job's function has returned: a cancelled job pauses no more.
+void cancel_paused(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_JOB* name, int* result) {
+    job.fiber.unusual |= unusual::is_cancelled;
+    (void)resume_paused(self, job, handle, name, result, 0);
 }
 
 // The last part of a pause.
@@ -244,6 +255,8 @@ int go_out(ThreadState& self, Job& job, ASYNC_JOB* name, arch::Slot outside, boo
 int pause(ASYNC_JOB* name) {
     ThreadState& self = this_thread;
     Job& job = *Job::of(name);
+    if ((job.fiber.unusual & unusual::is_cancelled) != 0)
+        return 0;  // blocked or not: the thread is given away neither way
     if (job.blocked != 0)
         return 1;
     self.pool.settle();
@@ -285,6 +298,42 @@ Reason init_thread(std::size_t max, std::size_t init) noexcept {
 
 void cleanup_thread() noexcept {
     this_thread.pool.close();
+}
+
+Reason cancel(ASYNC_JOB** handle, int* result) noexcept {
+    ThreadState& self = this_thread;
+    ASYNC_JOB* const name = *handle;
+    Job& job = *Job::of(name);
+    if (!job.is_paused_for(self.key, name))
+        return why_not(job, name, self.key);
+    cancel_paused(self, job, handle, name, result);
+    return Reason::none;
+}
+
+// A job that is cancelled may do all that jobs do before it returns: start others, leave them
+// paused, have any destroyed, and call this function, so the walk is repeated until one of them
+// finds nothing.
+std::size_t cancel_all() noexcept {
+    ThreadState& self = this_thread;
+    std::size_t cancelled = 0;
+    for (std::size_t before = 0;; before = cancelled) {
+        self.pool.begin_walk();
+        while (Job* const job = self.pool.walk()) {
+            ASYNC_JOB* name = job->name_if_paused_for(self.key);
+            if (name == nullptr)
+                continue;
+            int result = 0;
+            ++cancelled;
+            cancel_paused(self, *job, &name, name, &result);
+        }
+        if (cancelled == before)
+            return cancelled;
+    }
+}
+
+bool is_cancelled() noexcept {
+    const Job* const job = this_thread.current_job();
+    return job != nullptr && (job->fiber.unusual & unusual::is_cancelled) != 0;
 }
 
 bool share_fp_mode(bool share) noexcept {

@@ -49,6 +49,16 @@ extern constinit thread_local ThreadState this_thread asm("asyncjob_this_thread"
 Reason init_thread(std::size_t max, std::size_t init) noexcept;
 void cleanup_thread() noexcept;
 
+// Resumes a paused job for the last time: its pauses return 0, the one that it is in and all
+// later ones, so that it comes back only when its function has returned. Fails as a resume does.
+Reason cancel(ASYNC_JOB** handle, int* result) noexcept;
+
+// Cancels jobs of the thread until none is paused. Returns how many.
+std::size_t cancel_all() noexcept;
+
+// Whether the current job was cancelled.
+bool is_cancelled() noexcept;
+
 // Returns what was.
 bool share_fp_mode(bool share) noexcept;
 

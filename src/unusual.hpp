@@ -23,6 +23,7 @@ inline constexpr std::uint32_t is_nested = 128;  // runs, and was entered from a
 inline constexpr std::uint32_t is_blocked = 256;
 inline constexpr std::uint32_t carries_exceptions = 512;
 inline constexpr std::uint32_t has_heap_args = 1024;
+inline constexpr std::uint32_t is_cancelled = 2048;  // it pauses no more
 
 // What only the control words are concerned in.
 inline constexpr std::uint32_t fp_mode = shares_fp_mode | compares_fp_mode | is_bare;

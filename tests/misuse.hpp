@@ -64,6 +64,16 @@ inline int resume_wrongly(ASYNC_JOB* const handle) {
     return status;
 }
 
+// Tries to cancel a job that must not be; nothing may be written or run.
+inline int cancel_wrongly(ASYNC_JOB* const handle) {
+    ASYNC_JOB* job = handle;
+    int result = 99;
+    const int status = asyncjob_cancel(&job, &result);
+    EXPECT_EQ(job, handle);
+    EXPECT_EQ(result, 99);
+    return status;
+}
+
 inline ASYNC_JOB* handle_of_finished_job() {
     TestJob job([] { ASYNC_pause_job(); });
     EXPECT_EQ(job.go(), ASYNC_PAUSE);
@@ -175,6 +185,63 @@ inline const std::vector<Misuse> misuses = {
                        ASYNC_PAUSE);
          }).join();
          return resume_wrongly(handle);
+     }},
+    {"CancelNullVariable", ASYNCJOB_R_NULL_ARGUMENT,
+     [] {
+         int result = 0;
+         return asyncjob_cancel(nullptr, &result);
+     }},
+    {"CancelNullHandle", ASYNCJOB_R_NULL_ARGUMENT, [] { return cancel_wrongly(nullptr); }},
+    {"CancelNullResult", ASYNCJOB_R_NULL_ARGUMENT,
+     [] {
+         TestJob job([] { EXPECT_EQ(ASYNC_pause_job(), 1); });
+         EXPECT_EQ(job.go(), ASYNC_PAUSE);
+         const int status = asyncjob_cancel(&job.handle, nullptr);
+         EXPECT_EQ(job.go(), ASYNC_FINISH);
+         return status;
+     }},
+    {"CancelFinished", ASYNCJOB_R_JOB_NOT_PAUSED,
+     [] { return cancel_wrongly(handle_of_finished_job()); }},
+    {"CancelFreed", ASYNCJOB_R_JOB_NOT_PAUSED,
+     [] {
+         ASYNC_JOB* const handle = handle_of_finished_job();
+         ASYNC_cleanup_thread();
+         return cancel_wrongly(handle);
+     }},
+    {"CancelRunning", ASYNCJOB_R_JOB_RUNNING,
+     [] {
+         TestJob job([] {
+             const int status = cancel_wrongly(ASYNC_get_current_job());
+             EXPECT_EQ(asyncjob_cancelled(), 0);
+             EXPECT_EQ(ASYNC_pause_job(), 1);
+             return status;
+         });
+         EXPECT_EQ(job.go(), ASYNC_PAUSE);
+         EXPECT_EQ(job.go(), ASYNC_FINISH);
+         return job.result;
+     }},
+    {"CancelOuterOfNested", ASYNCJOB_R_JOB_RUNNING,
+     [] {
+         TestJob outer([] {
+             ASYNC_JOB* const waiting = ASYNC_get_current_job();
+             TestJob inner([waiting] { return cancel_wrongly(waiting); });
+             EXPECT_EQ(inner.go(), ASYNC_FINISH);
+             EXPECT_EQ(ASYNC_pause_job(), 1);
+             return inner.result;
+         });
+         EXPECT_EQ(outer.go(), ASYNC_PAUSE);
+         EXPECT_EQ(outer.go(), ASYNC_FINISH);
+         return outer.result;
+     }},
+    {"CancelForeignPaused", ASYNCJOB_R_FOREIGN_THREAD,
+     [] {
+         const ForeignJob foreign(false);
+         return cancel_wrongly(foreign.handle);
+     }},
+    {"CancelForeignRunning", ASYNCJOB_R_FOREIGN_THREAD,
+     [] {
+         const ForeignJob foreign(true);
+         return cancel_wrongly(foreign.handle);
      }},
     {"ArgumentsOfHalfTheAddressSpace", ASYNCJOB_R_NO_MEMORY,
      [] {

@@ -188,6 +188,30 @@ TEST(MemoryFunctions, S17MayReturnAnyAddressAndSize) {
     }));
 }
 
+// Their jobs' headers stand elsewhere, which must not hide them from those who look for all.
+TEST(MemoryFunctions, S6S17AllJobsOnTheirStacksCanBeCancelled) {
+    EXPECT_TRUE(passes_in_child([] {
+        set_allocator();
+        const auto leave_paused = [](std::size_t count) {
+            for (std::size_t i = 0; i < count; ++i) {
+                ASYNC_JOB* job = nullptr;
+                int result = 0;
+                EXPECT_EQ(ASYNC_start_job(
+                              &job, nullptr, &result,
+                              [](void*) { return ASYNC_pause_job() == 0 ? 0 : 1; }, nullptr, 0),
+                          ASYNC_PAUSE);
+            }
+        };
+        leave_paused(50);
+        EXPECT_EQ(asyncjob_cancel_all(), 50U);
+        leave_paused(100);
+        ASYNC_cleanup_thread();
+        EXPECT_EQ(allocator.live.size(), 100U);
+        EXPECT_EQ(asyncjob_cancel_all(), 100U);
+        EXPECT_TRUE(allocator.live.empty());
+    }));
+}
+
 TEST(MemoryFunctions, S17AreBothOrNeither) {
     EXPECT_TRUE(passes_in_child([] {
         set_allocator();

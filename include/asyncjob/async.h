@@ -223,8 +223,8 @@ int ASYNC_start_job(ASYNC_JOB** job, ASYNC_WAIT_CTX* ctx, int* ret, int (*func)(
 /*
  * Pauses the calling job: the ASYNC_start_job() that started or last resumed it returns
  * ASYNC_PAUSE. Outside a job, or while pausing is blocked, it does nothing. Returns 1, once
- * the job has been resumed or at once. Callers treat 0 as the job's cancelling, after which it
- * must not wait any more but return; no function of this header cancels.
+ * the job has been resumed or at once; or 0, without a reason, if the job was cancelled
+ * (asyncjob_cancel() in <asyncjob/control.h>): it must not wait any more but return.
  */
 int ASYNC_pause_job(void);
 

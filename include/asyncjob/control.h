@@ -68,6 +68,43 @@ int asyncjob_share_fp_mode(int share);
 void asyncjob_prefetch(ASYNC_JOB* job);
 
 /*
+ * Cancels a paused job of the calling thread: resumes it for the last time. The
+ * ASYNC_pause_job() that it waits in returns 0 instead of 1, and so does every later one, at
+ * once and also while pausing is blocked, so that the job's own code unwinds its frames and
+ * frees what they hold. Returns when the job's function has returned: *job is NULL then and
+ * *ret the result. A job that does not look at ASYNC_pause_job()'s result runs on to its end
+ * without a pause; one that loops until it is told by others holds the thread up.
+ *
+ * All else is as for a resume by ASYNC_start_job(): the round of the job's wait context ends,
+ * and the context must still be there; errno, C++'s exceptions and the rest belong to each side;
+ * it may be called inside a job, a cancelled one too, in which the other job is nested then. Jobs
+ * that the cancelled job has started are not cancelled with it: it may do so itself.
+ *
+ * Returns ASYNC_FINISH; or ASYNC_ERR, with *job as it was and nothing run, and one of these
+ * reasons: ASYNCJOB_R_NULL_ARGUMENT (job, *job or ret), ASYNCJOB_R_JOB_NOT_PAUSED (the handle of
+ * a finished job), ASYNCJOB_R_JOB_RUNNING (of a job that runs, or that waits for one it
+ * started), ASYNCJOB_R_FOREIGN_THREAD. What handles may be passed is as for ASYNC_start_job().
+ */
+int asyncjob_cancel(ASYNC_JOB** job, int* ret);
+
+/*
+ * Cancels paused jobs of the calling thread, each as asyncjob_cancel() does and their results
+ * dropped, in no order to rely on, until none is left: those too that a cancelled job has
+ * started and left paused. (It does not return if there is always another.) For a thread that is
+ * about to end. Inside a job, that one and those that wait for it are not paused and go on. The
+ * handles that the application has become those of finished jobs.
+ *
+ * Returns how many this call has cancelled, 0 if none was paused. Does not fail.
+ */
+size_t asyncjob_cancel_all(void);
+
+/*
+ * 1 in a job that was cancelled, for code that would otherwise wait, retry or start something
+ * new; 0 in any other, also one that a cancelled job has started, and outside a job.
+ */
+int asyncjob_cancelled(void);
+
+/*
  * How many jobs were left behind, paused, by threads that have ended, since the process
  * began: their stacks and what their frames hold can never be given back. More than 0 is a
  * defect in the program. Any thread.
