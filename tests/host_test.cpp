@@ -124,6 +124,18 @@ TEST_F(LibraryContext, S15OfNestedJobsAreEachTheirOwn) {
     EXPECT_EQ(default_context(), process_default_);
 }
 
+TEST_F(LibraryContext, S6S15OfAJobIsItsOwnWhenItIsCancelledAndTheCancellersIsBack) {
+    TestJob job([this] {
+        OSSL_LIB_CTX_set0_default(one_);
+        EXPECT_EQ(ASYNC_pause_job(), 0);
+        EXPECT_EQ(default_context(), one_);
+    });
+    EXPECT_EQ(job.go(), ASYNC_PAUSE);
+    OSSL_LIB_CTX_set0_default(two_);
+    EXPECT_EQ(asyncjob_cancel(&job.handle, &job.result), ASYNC_FINISH);
+    EXPECT_EQ(default_context(), two_);
+}
+
 TEST_F(LibraryContext, S15OfAFinishedJobIsNotTheNextJobs) {
     TestJob first([this] { OSSL_LIB_CTX_set0_default(one_); });
     EXPECT_EQ(first.go(), ASYNC_FINISH);
