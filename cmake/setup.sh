@@ -6,7 +6,7 @@ packages=(
     build-essential g++ cmake ninja-build ccache pkg-config # build
     libssl-dev openssl libcli11-dev                         # examples, tests
     libasio-dev nlohmann-json3-dev                          # provider, program
-    libgtest-dev python3 valgrind                           # tests
+    libgtest-dev python3 valgrind gdb                       # tests
     libbenchmark-dev libboost-context-dev                   # bench
 )
 ci_packages=(

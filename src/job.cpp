@@ -33,16 +33,19 @@ async_job_st* async_job_st::at_top_of(asyncjob::Stack& stack, unsigned last_seri
 }
 
 void* async_job_st::copy_args(const void* from, std::size_t size, void*& top) {
+    if (size > few_args)
+        fiber.unusual |= asyncjob::unusual::has_large_args;
     if (size <= largest_stack_args) {
         top = place_for_args(size);
         asyncjob::sanitizer::about_to_write(static_cast<std::byte*>(top), size);
         return std::memcpy(top, from, size);
     }
     void* copy = nullptr;
-    if (posix_memalign(&copy, args_alignment, size) != 0)
+    if (posix_memalign(&copy, args_alignment, size) != 0) {
+        fiber.unusual &= ~asyncjob::unusual::has_large_args;
         return nullptr;
+    }
     heap_args = copy;
-    fiber.unusual |= asyncjob::unusual::has_heap_args;
     top = rest.stack.high;
     return std::memcpy(copy, from, size);
 }
@@ -50,7 +53,6 @@ void* async_job_st::copy_args(const void* from, std::size_t size, void*& top) {
 void async_job_st::free_args() {
     std::free(heap_args);
     heap_args = nullptr;
-    fiber.unusual &= ~asyncjob::unusual::has_heap_args;
 }
 
 namespace asyncjob {

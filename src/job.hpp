@@ -44,7 +44,8 @@ struct alignas(64) async_job_st {
     ASYNC_WAIT_CTX* wait;
     void* lib_ctx;  // of the suspended side (S15), see host.hpp; NULL: the process's
 
-    void* top;  // where the first frame begins, or began; a little lower than it might, maybe
+    void*
+        top;  // where the first frame begins, or began; below few arguments of a job before, maybe
     async_job_st* next;  // in a list of idle jobs or of unused headers
 
     asyncjob::FiberRest rest;
@@ -144,7 +145,9 @@ struct alignas(64) async_job_st {
     static constexpr std::size_t args_alignment = 64;
 
     [[nodiscard]] void* place_for_args(std::size_t size) const {
-        return rest.stack.high - (size + args_alignment - 1) / args_alignment * args_alignment;
+        // An empty copy has a place too: a function that writes to it must not meet the header.
+        const std::size_t lines = size / args_alignment + (size % args_alignment != 0 || size == 0);
+        return rest.stack.high - lines * args_alignment;
     }
     static void copy_few(std::byte* to, const std::byte* from, std::size_t size);
 };

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <limits>
 #include <new>
+#include <utility>
 
 #include "os/fork_lock.hpp"
 #include "os/memory.hpp"
@@ -239,6 +240,7 @@ Reason StackSource::take(Stack& stack, unsigned& left) noexcept {
     }
 
     left = slab.notes()[index] & ~Slab::is_touched;
+    slab.notes()[index] = static_cast<std::uint8_t>(left);  // in use: not to be discarded
     std::byte* const slot = slab.slot(index);
     stack.low = slot + guard_size;
     stack.high = slot + Slab::stride() - (index % colours) * cache_line;
@@ -276,7 +278,8 @@ void StackSource::forget(Slab* slab) noexcept {
 
 // A slab in open_, none of whose stacks is in use. Where it cannot be retired it stays open.
 void StackSource::retire(Slab* slab) noexcept {
-    if (!os::retire(slab->base, slab->size())) {
+    const bool retired = os::retire(slab->base, slab->size());
+    if (!retired && os::is_mapped(slab->base, slab->size())) {
         discard(*slab);
         return;
     }
@@ -287,8 +290,13 @@ void StackSource::retire(Slab* slab) noexcept {
     slab->given_back = 0;
     slab->touched = 0;
     unlink(open_, slab);
-    slab->next = retired_;
-    retired_ = slab;
+    slab->next = nullptr;
+    if (retired) {
+        slab->next = retired_;
+        retired_ = slab;
+    } else {
+        give_to(lost, slab);  // the system has taken its addresses
+    }
 }
 
 // Gives the pages of stacks back that were given back. Neighbours are one range, guards between
@@ -323,11 +331,11 @@ void StackSource::settle() noexcept {
         if (slab->touched > 0)
             discard(*slab);
     }
+    give_to(left_over, std::exchange(retired_, nullptr));
 }
 
 void StackSource::leave() noexcept {
     settle();
-    give_to(left_over, retired_);
     give_to(lost, open_);
     give_to(lost, full_);
     *this = StackSource{};

@@ -53,10 +53,10 @@ class StackSource {
     // others, soon.
     void give(const Stack& stack, unsigned left) noexcept;
 
-    // Gives all memory back that give() has kept.
+    // Gives all memory back that give() has kept, and the retired slabs to whoever needs one.
     void settle() noexcept;
 
-    // For a thread that ends: hands the retired slabs on, and forgets the others for ever.
+    // For a thread that ends: settles, and forgets the slabs that are in use for ever.
     void leave() noexcept;
 
   private:

@@ -22,8 +22,8 @@ inline constexpr std::uint32_t is_listed = 64;   // runs, and is the first of th
 inline constexpr std::uint32_t is_nested = 128;  // runs, and was entered from another job
 inline constexpr std::uint32_t is_blocked = 256;
 inline constexpr std::uint32_t carries_exceptions = 512;
-inline constexpr std::uint32_t has_heap_args = 1024;
-inline constexpr std::uint32_t is_cancelled = 2048;  // it pauses no more
+inline constexpr std::uint32_t has_large_args = 1024;  // its end frees them, or their room
+inline constexpr std::uint32_t is_cancelled = 2048;    // it pauses no more
 
 // What only the control words are concerned in.
 inline constexpr std::uint32_t fp_mode = shares_fp_mode | compares_fp_mode | is_bare;

@@ -237,6 +237,52 @@ TEST_F(Pool, S13CleanupInsideAJobSparesTheJob) {
     }
 }
 
+// A stack that was given back and taken again is in use, whatever its neighbours do.
+TEST_F(Pool, S13AStackThatServesAgainIsNotGivenBackWithOthers) {
+    TestJob first([] { ASYNC_pause_job(); });
+    TestJob second([] { ASYNC_pause_job(); });
+    TestJob third([] { ASYNC_pause_job(); });
+    for (TestJob* job : {&first, &second, &third})
+        EXPECT_EQ(job->go(), ASYNC_PAUSE);
+    ASYNC_cleanup_thread();
+    EXPECT_EQ(first.go(), ASYNC_FINISH);  // gives its stack back
+    TestJob again([] {
+        volatile int kept = 42;
+        ASYNC_pause_job();
+        return kept + 0;
+    });
+    EXPECT_EQ(again.go(), ASYNC_PAUSE);  // takes it
+    ASYNC_cleanup_thread();
+    EXPECT_EQ(second.go(), ASYNC_FINISH);
+    ASYNC_cleanup_thread();  // gives the memory back of all that were given back
+    EXPECT_EQ(again.go(), ASYNC_FINISH);
+    EXPECT_EQ(again.result, 42);
+    EXPECT_EQ(third.go(), ASYNC_FINISH);
+}
+
+// Many more idle jobs than the high-water mark, some of them needed again.
+TEST_F(Pool, S13TrimmingSparesPausedJobs) {
+    for (int round = 0; round < 3; ++round) {
+        EXPECT_EQ(jobs_.start(6000), 6000U);
+        jobs_.finish();
+    }
+    EXPECT_EQ(jobs_.start(6000), 6000U);
+    std::vector<std::unique_ptr<TestJob>> between;
+    for (int at = 0; at < 200; ++at) {
+        between.push_back(std::make_unique<TestJob>([at] {
+            volatile int kept = at;
+            ASYNC_pause_job();
+            return kept + 0;
+        }));
+        EXPECT_EQ(between.back()->go(), ASYNC_PAUSE);
+    }
+    jobs_.finish();
+    for (int at = 0; at < 200; ++at) {
+        EXPECT_EQ(between[static_cast<std::size_t>(at)]->go(), ASYNC_FINISH);
+        EXPECT_EQ(between[static_cast<std::size_t>(at)]->result, at);
+    }
+}
+
 // S13: a job that was paused over a cleanup and finishes in the pool made since counts there.
 TEST_F(Pool, S13AJobFromBeforeACleanupCountsInTheNextPool) {
     EXPECT_EQ(jobs_.start(2), 2U);

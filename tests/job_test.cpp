@@ -85,6 +85,25 @@ TEST(ArgumentsOfAJob, LeaveTheFunctionMostOfItsStack) {
     EXPECT_EQ(result, 1);
 }
 
+TEST(ArgumentsOfAJob, OfAJobBeforeLeaveTheNextItsWholeStack) {
+    static std::uintptr_t first;
+    static std::uintptr_t frame;
+    const auto note = [](void*) {
+        frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+        return 0;
+    };
+    ASYNC_JOB* job = nullptr;
+    int result = 0;
+    ASYNC_cleanup_thread();
+    EXPECT_EQ(ASYNC_start_job(&job, nullptr, &result, note, nullptr, 0), ASYNC_FINISH);
+    first = frame;
+    static char args[4096];
+    EXPECT_EQ(ASYNC_start_job(&job, nullptr, &result, note, args, sizeof(args)), ASYNC_FINISH);
+    EXPECT_LT(frame, first);
+    EXPECT_EQ(ASYNC_start_job(&job, nullptr, &result, note, nullptr, 0), ASYNC_FINISH);
+    EXPECT_EQ(frame, first);
+}
+
 TEST(Result, S2IsWhateverTheFunctionReturns) {
     for (const int value : {0, 1, -1, 2, 3, 0x7fffffff, -0x7fffffff - 1}) {
         TestJob job([value] { return value; });

@@ -103,6 +103,13 @@ TEST_F(Mapping, RetiredReadsAsZeroCannotBeWrittenAndCanBeRevived) {
     EXPECT_EQ(base_[0], std::byte{2});
 }
 
+TEST_F(Mapping, WithAHoleIsNotMappedAndCannotBeRevived) {
+    EXPECT_TRUE(os::is_mapped(base_, pages * page_));
+    os::unmap(base_ + page_, page_);
+    EXPECT_FALSE(os::is_mapped(base_, pages * page_));
+    EXPECT_FALSE(os::revive(base_, pages * page_));
+}
+
 TEST_F(Mapping, GuardThatCannotBeHadIsRefusedAndLeavesErrnoAlone) {
     errno = 71;
     EXPECT_EQ(os::guard(base_ + 1, page_), os::Guard::refused);

@@ -26,11 +26,12 @@ name:                                                                         \
         endbr64
 
 /* Jumps if the thread has an exception caught or in flight (exception_globals.hpp). */
-#define JUMP_IF_EXCEPTIONS(to)                                                \
-        movq    THREAD(EXCEPTIONS), %r9;                                      \
-        movl    8(%r9), %ecx;                                                 \
-        orq     (%r9), %rcx;                                                  \
-        jnz     to
+#define JUMP_IF_EXCEPTIONS(scratch, to)                                       \
+        movq    THREAD(EXCEPTIONS), scratch;                                  \
+        cmpq    $0, (scratch);                                                \
+        jne     to;                                                           \
+        cmpl    $0, 8(scratch);                                               \
+        jne     to
 
         .text
 
@@ -61,7 +62,7 @@ ENTER_PUBLIC(ASYNC_start_job)
         jne     .Llong_start
         cmpq    $0, THREAD(CURRENT)
         jne     .Llong_start
-        JUMP_IF_EXCEPTIONS(.Llong_start)
+        JUMP_IF_EXCEPTIONS(%r9, .Llong_start)
         movq    JOB(WAIT), %r9
         testq   %r9, %r9
         jz      1f
@@ -87,7 +88,6 @@ ENTER_PUBLIC(ASYNC_start_job)
         SAVE_MODE
         movq    JOB(SUSPENDED), %rsp
         LOAD_MODE(resume)
-        .cfi_remember_state
         GO_IN(kept)
         .cfi_restore_state
         LOAD_X87(resume)
@@ -99,7 +99,6 @@ ENTER_PUBLIC(ASYNC_start_job)
         SAVE_NO_MODE
         orl     $ASYNCJOB_IS_BARE, JOB(UNUSUAL)
         movq    JOB(SUSPENDED), %rsp
-        .cfi_remember_state
         GO_IN(shared)
         .cfi_restore_state
 .Lresume_comparing:
@@ -108,7 +107,8 @@ ENTER_PUBLIC(ASYNC_start_job)
         movq    JOB(SUSPENDED), %rsp
         COMPARE_AND_LOAD_MODE
         GO_IN(comparing)
-        .cfi_restore_state
+        .cfi_restore_state      /* of GO_IN */
+        .cfi_restore_state      /* of .Lresume_switch */
 .Lresume_errno:
         movl    %edx, (%r9)
         movl    %ecx, JOB(ERRNO)
@@ -129,11 +129,7 @@ ENTER_PUBLIC(ASYNC_start_job)
         jnz     .Llong_start
         cmpq    $0, THREAD(CURRENT)
         jne     .Llong_start
-        movq    THREAD(EXCEPTIONS), %rax
-        cmpq    $0, (%rax)
-        jne     .Llong_start
-        cmpl    $0, 8(%rax)
-        jne     .Llong_start
+        JUMP_IF_EXCEPTIONS(%rax, .Llong_start)
         movq    %rdi, JOB(HANDLE)
         movq    %rsi, JOB(WAIT)
         movq    %rdx, JOB(RESULT)
@@ -207,7 +203,7 @@ ENTER_PUBLIC(ASYNC_pause_job)
         andq    $~ASYNCJOB_JOB_SERIAL_BITS, %r10
         movl    THREAD(SPECIAL), %r8d
         orl     JOB(UNUSUAL), %r8d
-        JUMP_IF_EXCEPTIONS(.Llong_pause)
+        JUMP_IF_EXCEPTIONS(%r9, .Llong_pause)
         testl   $~ASYNCJOB_FP_MODE, %r8d
         jnz     .Lfirst_pause
 .Lpause:

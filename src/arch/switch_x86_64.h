@@ -149,7 +149,8 @@ name:                                                                         \
 
 /*
  * Goes on where the fiber with the frame at rsp was left. Its function returns to the call's
- * return address in the end, to which the first pause has led it.
+ * return address in the end, to which the first pause has led it. Behind it stands the frame's
+ * CFI, remembered, for a .cfi_restore_state.
  */
 #define GO_IN(kind)                                                           \
         .cfi_remember_state;                                                  \
@@ -162,6 +163,7 @@ asyncjob_context_end_##kind:                                                  \
         END;                                                                  \
 .Lgo_on_##kind:                                                               \
         .cfi_restore_state;                                                   \
+        .cfi_def_cfa rsp, 16;                                                 \
         movq    8(%rsp), %rcx;                                                \
         leaq    16(%rsp), %rsp;                                               \
         .cfi_def_cfa rsp, 0;                                                  \

@@ -99,9 +99,16 @@ bool retire(std::byte* address, std::size_t size) noexcept {
     return map_at(address, size, PROT_READ, MAP_FIXED) != MAP_FAILED;
 }
 
+bool is_mapped(std::byte* address, std::size_t size) noexcept {
+    const KeepErrno keep;
+    return msync(address, size, MS_ASYNC) == 0;
+}
+
 bool revive(std::byte* address, std::size_t size) noexcept {
     const KeepErrno keep;
-    if (map_at(address, size, PROT_READ | PROT_WRITE, MAP_FIXED) == MAP_FAILED)
+    // Not another mapping in its place: older kernels take the old one away before they find
+    // that there is no memory for the new.
+    if (mprotect(address, size, PROT_READ | PROT_WRITE) != 0)
         return false;
     forbid_huge_pages(address, size);
     return true;

@@ -18,10 +18,14 @@ namespace asyncjob::os {
 void unmap(std::byte* address, std::size_t size) noexcept;
 
 // Gives a whole mapping's memory, page tables and guards back, but keeps its addresses, which
-// read as zero and cannot be written. False, and nothing has changed, if the system cannot.
+// read as zero and cannot be written. False if the system cannot: older kernels may have taken
+// the mapping away by then, which is_mapped() tells.
 [[nodiscard]] bool retire(std::byte* address, std::size_t size) noexcept;
 
-// Makes retired addresses as map() would return them. False if memory cannot be had.
+[[nodiscard]] bool is_mapped(std::byte* address, std::size_t size) noexcept;
+
+// Makes retired addresses as map() would return them. False, and nothing has changed, if memory
+// cannot be had or the mapping is not there.
 [[nodiscard]] bool revive(std::byte* address, std::size_t size) noexcept;
 
 enum class Guard {
