@@ -94,7 +94,7 @@ int asyncjob_cancel(ASYNC_JOB** job, int* ret);
  * about to end. Inside a job, that one and those that wait for it are not paused and go on. The
  * handles that the application has become those of finished jobs.
  *
- * Returns how many this call has cancelled, 0 if none was paused. Does not fail.
+ * Returns how many this call has cancelled itself, 0 if none was paused. Does not fail.
  */
 size_t asyncjob_cancel_all(void);
 
@@ -107,7 +107,7 @@ int asyncjob_cancelled(void);
 /*
  * How many jobs were left behind, paused, by threads that have ended, since the process
  * began: their stacks and what their frames hold can never be given back. More than 0 is a
- * defect in the program. Any thread.
+ * defect in the program, for which there is asyncjob_cancel_all(). Any thread.
  */
 size_t asyncjob_left_behind(void);
 
