@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The switch for x86-64, System V ABI. Contract: context.hpp; what it is made of, and why:
- * switch_x86_64.h.
+ * switch_x86_64.inc.
  */
-#include "switch_x86_64.h"
+#include "switch_x86_64.inc"
 
         .text
 

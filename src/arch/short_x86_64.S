@@ -12,7 +12,7 @@
  * Structures: offsets.h.
  */
 #include "offsets.h"
-#include "switch_x86_64.h"
+#include "switch_x86_64.inc"
 
 #define JOB(field) ASYNCJOB_JOB_##field(%r10)
 #define THREAD(field) %fs:ASYNCJOB_THREAD_##field(%r11)
