@@ -44,8 +44,8 @@ struct alignas(64) async_job_st {
     ASYNC_WAIT_CTX* wait;
     void* lib_ctx;  // of the suspended side (S15), see host.hpp; NULL: the process's
 
-    void*
-        top;  // where the first frame begins, or began; below few arguments of a job before, maybe
+    // Where the first frame begins, or began; maybe below the few arguments of a job before.
+    void* top;
     async_job_st* next;  // in a list of idle jobs or of unused headers
 
     asyncjob::FiberRest rest;
