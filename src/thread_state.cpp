@@ -261,7 +261,10 @@ int pause(ASYNC_JOB* name) {
         return 1;
     self.pool.settle();
     const bool is_first = (job.fiber.unusual & unusual::is_fresh) != 0;
-    job.fiber.unusual &= ~unusual::is_fresh;
+    if (is_first) {
+        job.fiber.unusual &= ~unusual::is_fresh;
+        job.fiber.unusual |= unusual::young_at_first;
+    }
     job.lib_ctx = host::exchange_lib_ctx(job.lib_ctx);
     exchange_exceptions(job.fiber, job.rest, self.places);
     arch::Slot const outside = self.outside;
@@ -384,7 +387,7 @@ int asyncjob_start_with_args(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* resu
     return go_into_new(self, *job, handle, wait, result, function, job->top, bits);
 }
 
-int asyncjob_pause() noexcept {
+int asyncjob_pause_long() noexcept {
     ASYNC_JOB* const name = this_thread.current;
     return name != nullptr ? pause(name) : 1;
 }
@@ -414,6 +417,10 @@ static_assert(unusual::compares_fp_mode == ASYNCJOB_COMPARES_FP_MODE);
 static_assert(unusual::is_bare == ASYNCJOB_IS_BARE);
 static_assert((unusual::is_fresh | unusual::is_listed) == ASYNCJOB_FRESH_AND_LISTED);
 static_assert(unusual::fp_mode == ASYNCJOB_FP_MODE);
+static_assert(unusual::diverts == ASYNCJOB_DIVERTS);
+static_assert(unusual::young == ASYNCJOB_YOUNG);
+static_assert(unusual::young_at_first == ASYNCJOB_YOUNG_AT_FIRST);
+static_assert((ASYNCJOB_YOUNG & -ASYNCJOB_YOUNG) == ASYNCJOB_YOUNG_BY_ONE);
 
 // Where a job's function has returned, off its stack. What it left of its exceptions is not
 // looked at: it has returned, and they have ended.
@@ -424,7 +431,8 @@ int asyncjob::arch::asyncjob_context_ended(void* fiber, int value) noexcept {
     *job.result = value;
     *job.handle = nullptr;
     job.become_idle();
-    const std::uint32_t bits = (self.special | job.fiber.unusual) & ~unusual::fp_mode;
+    const std::uint32_t bits =
+        (self.special | job.fiber.unusual) & ~(unusual::fp_mode | unusual::young);
     if (bits == (unusual::is_fresh | unusual::is_listed)) [[likely]] {
         self.current = nullptr;
         job.fiber.unusual = 0;

@@ -22,10 +22,21 @@ inline constexpr std::uint32_t is_listed = 64;   // runs, and is the first of th
 inline constexpr std::uint32_t is_nested = 128;  // runs, and was entered from another job
 inline constexpr std::uint32_t is_blocked = 256;
 inline constexpr std::uint32_t carries_exceptions = 512;
-inline constexpr std::uint32_t has_large_args = 1024;  // its end frees them, or their room
-inline constexpr std::uint32_t is_cancelled = 2048;    // it pauses no more
+inline constexpr std::uint32_t is_cancelled = 1024;  // it pauses no more
+
+// Of a job, and of no concern to any but its end.
+inline constexpr std::uint32_t has_large_args = 4096;  // frees them, or their room
+
+// In the upper half of a job's bits: how many of its resumes will still go in by a call, so that
+// the processor predicts where the job's function returns to. A job that has been resumed so
+// often is taken for one that will be many times more: its resumes go in by a jump.
+inline constexpr std::uint32_t young = 0xffff0000;
+inline constexpr std::uint32_t young_at_first = 16U << 16U;
 
 // What only the control words are concerned in.
 inline constexpr std::uint32_t fp_mode = shares_fp_mode | compares_fp_mode | is_bare;
+
+// What a pause and a resume go the long way for.
+inline constexpr std::uint32_t diverts = 0x0fff & ~fp_mode;
 
 }  // namespace asyncjob::unusual

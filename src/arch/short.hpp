@@ -17,6 +17,6 @@ int asyncjob_start_or_resume(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* resu
 int asyncjob_start_with_args(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result,
                              int (*function)(void*), void* args, size_t size) noexcept;
 
-int asyncjob_pause() noexcept;
+int asyncjob_pause_long() noexcept;
 
 }  // extern "C"

@@ -8,5 +8,5 @@ int ASYNC_start_job(ASYNC_JOB** job, ASYNC_WAIT_CTX* ctx, int* ret, int (*func)(
 }
 
 int ASYNC_pause_job(void) {
-    return asyncjob_pause();
+    return asyncjob_pause_long();
 }

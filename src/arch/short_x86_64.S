@@ -8,6 +8,9 @@
  * there, having changed nothing. That file does all of this too, and is what it means: read
  * go_into_paused(), go_out(), go_into_new() and asyncjob_context_ended() there.
  *
+ * A job that has been resumed a few times has nothing at all in its bits, nor its thread; that
+ * way comes first. Another, with other control words or a young job, is .L<...>_other.
+ *
  * Registers: r10 the job, r11 the thread state's offset, r8d or r9d the bits of thread and job.
  * Structures: offsets.h.
  */
@@ -25,13 +28,78 @@ name:                                                                         \
         .cfi_startproc;                                                       \
         endbr64
 
-/* Jumps if the thread has an exception caught or in flight (exception_globals.hpp). */
-#define JUMP_IF_EXCEPTIONS(scratch, to)                                       \
+/*
+ * `found` becomes 0 if the thread has no exception caught or in flight (exception_globals.hpp).
+ * What else has to be 0 is ORed to it, so that one jump stands for all.
+ */
+#define LOOK_FOR_EXCEPTIONS(scratch, found)                                   \
         movq    THREAD(EXCEPTIONS), scratch;                                  \
-        cmpq    $0, (scratch);                                                \
-        jne     to;                                                           \
-        cmpl    $0, 8(scratch);                                               \
-        jne     to
+        movl    8(scratch), found##d;                                         \
+        orq     (scratch), found
+
+/*
+ * All of a resume that comes before the control words: checks, the structures, errno and the
+ * frame. Remembers the CFI without that frame.
+ */
+#define RESUME_TO_SWITCH(way)                                                 \
+        movq    THREAD(KEY), %r9;                                             \
+        xorq    %rax, %r9;                                                    \
+        cmpq    JOB(TICKET), %r9;                                             \
+        jne     .Llong_start;                                                 \
+        LOOK_FOR_EXCEPTIONS(%rcx, %r9);                                       \
+        orq     THREAD(CURRENT), %r9;                                         \
+        jnz     .Llong_start;                                                 \
+        movq    JOB(WAIT), %r9;                                               \
+        testq   %r9, %r9;                                                     \
+        jz      1f;                                                           \
+        cmpb    $0, ASYNCJOB_WAIT_CHANGED(%r9);                               \
+        jne     .Llong_start;                                                 \
+1:      movq    %rax, JOB(TICKET);                                            \
+        movq    %rdi, JOB(HANDLE);                                            \
+        movq    %rdx, JOB(RESULT);                                            \
+        movq    %rax, THREAD(CURRENT);                                        \
+        movq    THREAD(ERRNO), %r9;                                           \
+        movl    (%r9), %ecx;                                                  \
+        cmpl    JOB(ERRNO), %ecx;                                             \
+        jne     .Lresume_errno_##way;                                         \
+.Lresume_switch_##way:                                                        \
+        .cfi_remember_state;                                                  \
+        SAVE;                                                                 \
+        movl    $1, %eax;       /* the result of the job's ASYNC_pause_job() */ \
+        movq    %rsp, %rdi;                                                   \
+        movq    %rsp, THREAD(OUTSIDE)
+
+#define RESUME_ERRNO(way)                                                     \
+.Lresume_errno_##way:                                                         \
+        movl    JOB(ERRNO), %edx;                                             \
+        movl    %edx, (%r9);                                                  \
+        movl    %ecx, JOB(ERRNO);                                             \
+        jmp     .Lresume_switch_##way
+
+/* The same of a pause. */
+#define PAUSE_TO_SWITCH(way)                                                  \
+        movq    $0, THREAD(CURRENT);                                          \
+        movq    JOB(HANDLE), %rcx;                                            \
+        movq    %rax, (%rcx);                                                 \
+        xorq    THREAD(KEY), %rax;                                            \
+        movq    %rax, JOB(TICKET);                                            \
+        movq    THREAD(ERRNO), %r9;                                           \
+        movl    (%r9), %ecx;                                                  \
+        cmpl    JOB(ERRNO), %ecx;                                             \
+        jne     .Lpause_errno_##way;                                          \
+.Lpause_switch_##way:                                                         \
+        .cfi_remember_state;                                                  \
+        SAVE;                                                                 \
+        movl    $2, %eax;       /* ASYNC_PAUSE, what the resumer's ASYNC_start_job() returns */ \
+        movq    %rsp, %rdi;                                                   \
+        movq    %rsp, JOB(SUSPENDED)
+
+#define PAUSE_ERRNO(way)                                                      \
+.Lpause_errno_##way:                                                          \
+        movl    JOB(ERRNO), %edx;                                             \
+        movl    %edx, (%r9);                                                  \
+        movl    %ecx, JOB(ERRNO);                                             \
+        jmp     .Lpause_switch_##way
 
         .text
 
@@ -54,65 +122,71 @@ ENTER_PUBLIC(ASYNC_start_job)
         prefetcht0 -64(%r10)
         prefetcht0 -128(%r10)
         orl     JOB(UNUSUAL), %r8d
-        testl   $~ASYNCJOB_FP_MODE, %r8d
-        jnz     .Llong_start
-        movq    THREAD(KEY), %r9
-        xorq    %rax, %r9
-        cmpq    JOB(TICKET), %r9
-        jne     .Llong_start
-        cmpq    $0, THREAD(CURRENT)
-        jne     .Llong_start
-        JUMP_IF_EXCEPTIONS(%r9, .Llong_start)
-        movq    JOB(WAIT), %r9
-        testq   %r9, %r9
-        jz      1f
-        cmpb    $0, ASYNCJOB_WAIT_CHANGED(%r9)
-        jne     .Llong_start
-1:      movq    %rax, JOB(TICKET)
-        movq    %rdi, JOB(HANDLE)
-        movq    %rdx, JOB(RESULT)
-        movq    %rax, THREAD(CURRENT)
-        movq    THREAD(ERRNO), %r9
-        movl    (%r9), %ecx
-        movl    JOB(ERRNO), %edx
-        cmpl    %edx, %ecx
-        jne     .Lresume_errno
-.Lresume_switch:
-        .cfi_remember_state
-        SAVE
-        movl    $1, %eax        /* the result of the job's ASYNC_pause_job() */
-        movq    %rsp, %rdi
-        movq    %rsp, THREAD(OUTSIDE)
-        testl   $ASYNCJOB_FP_MODE, %r8d
-        jnz     .Lresume_mode
+        jnz     .Lresume_other
+        RESUME_TO_SWITCH(usual)
+.Lresume_usual:
         SAVE_MODE
         movq    JOB(SUSPENDED), %rsp
         LOAD_MODE(resume)
-        GO_IN(kept)
+        .cfi_remember_state
+        RESTORE_AND_JUMP
         .cfi_restore_state
         LOAD_X87(resume)
+        .cfi_restore_state      /* of RESUME_TO_SWITCH */
+        RESUME_ERRNO(usual)
 
         .p2align 5
-.Lresume_mode:
+.Lresume_other:
+        testl   $ASYNCJOB_DIVERTS, %r8d
+        jnz     .Llong_start
+        RESUME_TO_SWITCH(other)
         testl   $ASYNCJOB_SHARES_FP_MODE, %r8d
-        jz      .Lresume_comparing
+        jz      .Lresume_not_shared
         SAVE_NO_MODE
         orl     $ASYNCJOB_IS_BARE, JOB(UNUSUAL)
+        testl   $ASYNCJOB_YOUNG, %r8d
+        jnz     .Lresume_shared_young
+        movq    JOB(SUSPENDED), %rsp
+        .cfi_remember_state
+        RESTORE_AND_JUMP
+        .cfi_restore_state
+.Lresume_shared_young:
+        subl    $ASYNCJOB_YOUNG_BY_ONE, JOB(UNUSUAL)
         movq    JOB(SUSPENDED), %rsp
         GO_IN(shared)
         .cfi_restore_state
+        .p2align 5
+.Lresume_not_shared:
+        testl   $ASYNCJOB_FP_MODE, %r8d
+        jnz     .Lresume_comparing
+        testl   $ASYNCJOB_YOUNG, %r8d
+        jz      .Lresume_usual
+        subl    $ASYNCJOB_YOUNG_BY_ONE, JOB(UNUSUAL)
+        SAVE_MODE
+        movq    JOB(SUSPENDED), %rsp
+        LOAD_MODE(resume_young)
+        GO_IN(kept)
+        .cfi_restore_state
+        LOAD_X87(resume_young)
+
 .Lresume_comparing:
         SAVE_MODE
         andl    $~ASYNCJOB_IS_BARE, JOB(UNUSUAL)
+        testl   $ASYNCJOB_YOUNG, %r8d
+        jnz     .Lresume_comparing_young
+        movq    JOB(SUSPENDED), %rsp
+        COMPARE_AND_LOAD_MODE
+        .cfi_remember_state
+        RESTORE_AND_JUMP
+        .cfi_restore_state
+.Lresume_comparing_young:
+        subl    $ASYNCJOB_YOUNG_BY_ONE, JOB(UNUSUAL)
         movq    JOB(SUSPENDED), %rsp
         COMPARE_AND_LOAD_MODE
         GO_IN(comparing)
         .cfi_restore_state      /* of GO_IN */
-        .cfi_restore_state      /* of .Lresume_switch */
-.Lresume_errno:
-        movl    %edx, (%r9)
-        movl    %ecx, JOB(ERRNO)
-        jmp     .Lresume_switch
+        .cfi_restore_state      /* of RESUME_TO_SWITCH */
+        RESUME_ERRNO(other)
 
         /* A start. */
 .Lnew:
@@ -127,9 +201,9 @@ ENTER_PUBLIC(ASYNC_start_job)
         orl     JOB(UNUSUAL), %r9d
         testl   $~ASYNCJOB_FP_MODE, %r9d
         jnz     .Llong_start
-        cmpq    $0, THREAD(CURRENT)
-        jne     .Llong_start
-        JUMP_IF_EXCEPTIONS(%rax, .Llong_start)
+        LOOK_FOR_EXCEPTIONS(%rax, %r8)
+        orq     THREAD(CURRENT), %r8
+        jnz     .Llong_new
         movq    %rdi, JOB(HANDLE)
         movq    %rsi, JOB(WAIT)
         movq    %rdx, JOB(RESULT)
@@ -189,6 +263,8 @@ ENTER_PUBLIC(ASYNC_start_job)
         jmp     .Lnew_call
         .cfi_restore_state
 
+.Llong_new:
+        xorl    %r8d, %r8d
 .Llong_start:
         jmp     asyncjob_start_or_resume
 LEAVE(ASYNC_start_job)
@@ -203,28 +279,12 @@ ENTER_PUBLIC(ASYNC_pause_job)
         andq    $~ASYNCJOB_JOB_SERIAL_BITS, %r10
         movl    THREAD(SPECIAL), %r8d
         orl     JOB(UNUSUAL), %r8d
-        JUMP_IF_EXCEPTIONS(%r9, .Llong_pause)
-        testl   $~ASYNCJOB_FP_MODE, %r8d
-        jnz     .Lfirst_pause
-.Lpause:
-        movq    $0, THREAD(CURRENT)
-        movq    JOB(HANDLE), %rcx
-        movq    %rax, (%rcx)
-        xorq    THREAD(KEY), %rax
-        movq    %rax, JOB(TICKET)
-        movq    THREAD(ERRNO), %r9
-        movl    (%r9), %ecx
-        movl    JOB(ERRNO), %edx
-        cmpl    %edx, %ecx
-        jne     .Lpause_errno
-.Lpause_switch:
-        .cfi_remember_state
-        SAVE
-        movl    $2, %eax        /* ASYNC_PAUSE, the result of the resumer's ASYNC_start_job() */
-        movq    %rsp, %rdi
-        movq    %rsp, JOB(SUSPENDED)
-        testl   $ASYNCJOB_FP_MODE, %r8d
-        jnz     .Lpause_mode
+        LOOK_FOR_EXCEPTIONS(%rcx, %r9)
+        jnz     .Llong_pause
+        testl   %r8d, %r8d
+        jnz     .Lpause_other
+        PAUSE_TO_SWITCH(usual)
+.Lpause_usual:
         SAVE_MODE
         movq    THREAD(OUTSIDE), %rsp
         LOAD_MODE(pause)
@@ -232,9 +292,17 @@ ENTER_PUBLIC(ASYNC_pause_job)
         RESTORE_AND_JUMP
         .cfi_restore_state
         LOAD_X87(pause)
+        .cfi_restore_state      /* of PAUSE_TO_SWITCH */
+        PAUSE_ERRNO(usual)
 
         .p2align 5
-.Lpause_mode:
+.Lpause_other:
+        testl   $ASYNCJOB_DIVERTS, %r8d
+        jnz     .Lfirst_pause
+.Lpause:
+        PAUSE_TO_SWITCH(other)
+        testl   $ASYNCJOB_FP_MODE, %r8d
+        jz      .Lpause_usual
         testl   $ASYNCJOB_SHARES_FP_MODE, %r8d
         jz      .Lpause_comparing
         SAVE_NO_MODE
@@ -250,10 +318,7 @@ ENTER_PUBLIC(ASYNC_pause_job)
         COMPARE_AND_LOAD_MODE
         RESTORE_AND_JUMP
         .cfi_restore_state
-.Lpause_errno:
-        movl    %edx, (%r9)
-        movl    %ecx, JOB(ERRNO)
-        jmp     .Lpause_switch
+        PAUSE_ERRNO(other)
 
         /* The first pause takes the job out of the idle ones, whose first it still is. */
 .Lfirst_pause:
@@ -264,7 +329,7 @@ ENTER_PUBLIC(ASYNC_pause_job)
         movq    JOB(NEXT), %rcx
         movq    %rcx, THREAD(IDLE)
         decq    THREAD(IDLE_COUNT)
-        movl    $0, JOB(UNUSUAL)
+        movl    $ASYNCJOB_YOUNG_AT_FIRST, JOB(UNUSUAL)
         movq    JOB(TOP), %rcx
         leaq    asyncjob_context_end_kept(%rip), %rdx
         testl   $ASYNCJOB_FP_MODE, %r8d
@@ -283,7 +348,7 @@ ENTER_PUBLIC(ASYNC_pause_job)
         movl    $1, %eax
         ret
 .Llong_pause:
-        jmp     asyncjob_pause
+        jmp     asyncjob_pause_long
 LEAVE(ASYNC_pause_job)
 
 END_OF_FILE

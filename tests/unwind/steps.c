@@ -10,6 +10,14 @@ static int pause_once(void* args) {
     return 0;
 }
 
+/* More often than a job is resumed as a young one. */
+static int pause_often(void* args) {
+    (void)args;
+    for (int i = 0; i < 18; ++i)
+        ASYNC_pause_job();
+    return 0;
+}
+
 static int finish(void* args) {
     (void)args;
     return 0;
@@ -25,5 +33,10 @@ int main(void) {
     ASYNC_start_job(&job, NULL, &result, pause_once, NULL, 0);
     errno = 5; /* the two sides' differ */
     ASYNC_start_job(&job, NULL, &result, NULL, NULL, 0);
+    ASYNC_start_job(&job, NULL, &result, pause_often, NULL, 0);
+    while (job != NULL) {
+        errno = errno == 5 ? 6 : 5;
+        ASYNC_start_job(&job, NULL, &result, NULL, NULL, 0);
+    }
     return 0; /* steps end here */
 }
