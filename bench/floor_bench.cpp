@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The floor: what is left when a switch keeps the callee-saved registers and the stack
 // pointer, and nothing else ("floor"). x86-64 only. It keeps no floating-point control words,
-// passes no argument or result, and a function on another stack must never return.
+// passes no argument or result, and a function on another stack must never return. For a function
+// that only tells something, the floor is one that does nothing.
 //
 // Next layer down: the processor.
 #include "peers.hpp"
@@ -19,6 +20,9 @@
 // pointer `resumed` was left. It returns by a jump: a ret would be predicted to go to the
 // other side, and mispredict each time.
 extern "C" void bench_floor_switch(void** suspended, void* resumed);
+
+// Returns at once.
+extern "C" void* bench_floor_return();
 
 asm(R"(
     .pushsection .text
@@ -44,6 +48,14 @@ bench_floor_switch:
     popq %rdx
     jmpq *%rdx
     .size bench_floor_switch, . - bench_floor_switch
+
+    .p2align 6
+    .globl bench_floor_return
+    .hidden bench_floor_return
+    .type bench_floor_return, @function
+bench_floor_return:
+    ret
+    .size bench_floor_return, . - bench_floor_return
     .popsection
 )");
 
@@ -103,6 +115,16 @@ void start_finish(State& state) {
     }
 }
 
+// Called as the functions of the interface are in api.hpp: by a pointer that is in memory.
+struct {
+    void* (*volatile returns)();
+} floor_api{bench_floor_return};
+
+void call(State& state) {
+    for (auto _ : state)
+        benchmark::DoNotOptimize(floor_api.returns());
+}
+
 void whole_life(State& state) {
     for (auto _ : state) {
         prepare(pause_for_ever<0>);
@@ -120,6 +142,7 @@ void add_floor_benchmarks() {
     });
     benchmark::RegisterBenchmark("start-finish/floor", start_finish);
     benchmark::RegisterBenchmark("whole-life/floor", whole_life);
+    benchmark::RegisterBenchmark("current-job-outside/floor", call);
 }
 
 #else

@@ -20,6 +20,7 @@
 #include "api.hpp"
 #include "fp_flags.hpp"
 #include "frames.hpp"
+#include "jobs_bench.hpp"
 #include "peers.hpp"
 #include "sweep.hpp"
 
@@ -291,7 +292,7 @@ std::vector<std::size_t> parse_counts(std::string_view text) {
 }  // namespace
 
 // Beside Google Benchmark's options: --sweep=N,... over how many jobs to sweep.
-int main(int argc, char** argv) {
+int run_jobs_bench(int argc, char** argv) {
     benchmark::Initialize(&argc, argv);
     std::vector<std::size_t> sweeps = {1'000, 10'000, 100'000};
     if (argc > 1 && std::string_view(argv[1]).substr(0, sweep_option.size()) == sweep_option) {

@@ -56,7 +56,7 @@ COLUMNS = """\
 Times are CPU time in ns. `spread` is the distance of the quartiles as a part of the median, the
 worst of its row. `stock/ours` above 1 is in favour of this library, `ours/jump` above 1 of
 Boost's raw jump. `floor` is a bare switch of callee-saved registers and stack pointer, in
-assembly; for TLS it is no job at all. `-`: not there, or not measured.
+assembly; for the current job a function that returns at once; for TLS it is no job at all. `-`: not there, or not measured.
 """
 
 
