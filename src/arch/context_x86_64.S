@@ -31,9 +31,8 @@ LEAVE(asyncjob_context_first_pause_shared)
 
 ENTER(asyncjob_context_pause)
         SAVE
-        SAVE_MODE
-        EXCHANGE
-        LOAD_MODE(pause)
+        LEAVE_FRAME
+        SWITCH_KEEPING_MODE(%rsi, pause)
         .cfi_remember_state
         RESTORE_AND_JUMP
         .cfi_restore_state
@@ -42,25 +41,24 @@ LEAVE(asyncjob_context_pause)
 
 ENTER(asyncjob_context_pause_comparing)
         SAVE
-        SAVE_MODE
-        EXCHANGE
-        COMPARE_AND_LOAD_MODE
+        LEAVE_FRAME
+        SWITCH_COMPARING_MODE(%rsi)
         RESTORE_AND_JUMP
 LEAVE(asyncjob_context_pause_comparing)
 
 ENTER(asyncjob_context_pause_shared)
         SAVE
         SAVE_NO_MODE
-        EXCHANGE
+        LEAVE_FRAME
+        movq    %rsi, %rsp
         RESTORE_AND_JUMP
 LEAVE(asyncjob_context_pause_shared)
 
 /* int asyncjob_context_resume(Slot* outside [rdi], Slot fiber [rsi], int value [edx]) */
 ENTER(asyncjob_context_resume)
         SAVE
-        SAVE_MODE
-        EXCHANGE
-        LOAD_MODE(resume)
+        LEAVE_FRAME
+        SWITCH_KEEPING_MODE(%rsi, resume)
         GO_IN(kept)
         .cfi_restore_state
         LOAD_X87(resume)
@@ -68,16 +66,16 @@ LEAVE(asyncjob_context_resume)
 
 ENTER(asyncjob_context_resume_comparing)
         SAVE
-        SAVE_MODE
-        EXCHANGE
-        COMPARE_AND_LOAD_MODE
+        LEAVE_FRAME
+        SWITCH_COMPARING_MODE(%rsi)
         GO_IN(comparing)
 LEAVE(asyncjob_context_resume_comparing)
 
 ENTER(asyncjob_context_resume_shared)
         SAVE
         SAVE_NO_MODE
-        EXCHANGE
+        LEAVE_FRAME
+        movq    %rsi, %rsp
         GO_IN(shared)
 LEAVE(asyncjob_context_resume_shared)
 

@@ -66,7 +66,6 @@ name:                                                                         \
         .cfi_remember_state;                                                  \
         SAVE;                                                                 \
         movl    $1, %eax;       /* the result of the job's ASYNC_pause_job() */ \
-        movq    %rsp, %rdi;                                                   \
         movq    %rsp, THREAD(OUTSIDE)
 
 #define RESUME_ERRNO(way)                                                     \
@@ -91,7 +90,6 @@ name:                                                                         \
         .cfi_remember_state;                                                  \
         SAVE;                                                                 \
         movl    $2, %eax;       /* ASYNC_PAUSE, what the resumer's ASYNC_start_job() returns */ \
-        movq    %rsp, %rdi;                                                   \
         movq    %rsp, JOB(SUSPENDED)
 
 #define PAUSE_ERRNO(way)                                                      \
@@ -125,9 +123,7 @@ ENTER_PUBLIC(ASYNC_start_job)
         jnz     .Lresume_other
         RESUME_TO_SWITCH(usual)
 .Lresume_usual:
-        SAVE_MODE
-        movq    JOB(SUSPENDED), %rsp
-        LOAD_MODE(resume)
+        SWITCH_KEEPING_MODE(JOB(SUSPENDED), resume)
         .cfi_remember_state
         RESTORE_AND_JUMP
         .cfi_restore_state
@@ -162,27 +158,22 @@ ENTER_PUBLIC(ASYNC_start_job)
         testl   $ASYNCJOB_YOUNG, %r8d
         jz      .Lresume_usual
         subl    $ASYNCJOB_YOUNG_BY_ONE, JOB(UNUSUAL)
-        SAVE_MODE
-        movq    JOB(SUSPENDED), %rsp
-        LOAD_MODE(resume_young)
+        SWITCH_KEEPING_MODE(JOB(SUSPENDED), resume_young)
         GO_IN(kept)
         .cfi_restore_state
         LOAD_X87(resume_young)
 
 .Lresume_comparing:
-        SAVE_MODE
         andl    $~ASYNCJOB_IS_BARE, JOB(UNUSUAL)
         testl   $ASYNCJOB_YOUNG, %r8d
         jnz     .Lresume_comparing_young
-        movq    JOB(SUSPENDED), %rsp
-        COMPARE_AND_LOAD_MODE
+        SWITCH_COMPARING_MODE(JOB(SUSPENDED))
         .cfi_remember_state
         RESTORE_AND_JUMP
         .cfi_restore_state
 .Lresume_comparing_young:
         subl    $ASYNCJOB_YOUNG_BY_ONE, JOB(UNUSUAL)
-        movq    JOB(SUSPENDED), %rsp
-        COMPARE_AND_LOAD_MODE
+        SWITCH_COMPARING_MODE(JOB(SUSPENDED))
         GO_IN(comparing)
         .cfi_restore_state      /* of GO_IN */
         .cfi_restore_state      /* of RESUME_TO_SWITCH */
@@ -285,9 +276,7 @@ ENTER_PUBLIC(ASYNC_pause_job)
         jnz     .Lpause_other
         PAUSE_TO_SWITCH(usual)
 .Lpause_usual:
-        SAVE_MODE
-        movq    THREAD(OUTSIDE), %rsp
-        LOAD_MODE(pause)
+        SWITCH_KEEPING_MODE(THREAD(OUTSIDE), pause)
         .cfi_remember_state
         RESTORE_AND_JUMP
         .cfi_restore_state
@@ -312,10 +301,8 @@ ENTER_PUBLIC(ASYNC_pause_job)
         RESTORE_AND_JUMP
         .cfi_restore_state
 .Lpause_comparing:
-        SAVE_MODE
         andl    $~ASYNCJOB_IS_BARE, JOB(UNUSUAL)
-        movq    THREAD(OUTSIDE), %rsp
-        COMPARE_AND_LOAD_MODE
+        SWITCH_COMPARING_MODE(THREAD(OUTSIDE))
         RESTORE_AND_JUMP
         .cfi_restore_state
         PAUSE_ERRNO(other)
