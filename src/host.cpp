@@ -159,16 +159,24 @@ void load_strings(const Libcrypto& into) {
     into.err_load_strings(err_lib_async, reason_strings);
 }
 
-// The libcrypto of the process, or NULL. Looks again as long as there was none. Without a
-// lock, which a fork might leave held in the child: of threads that find it at the same
-// time one publishes what it found.
+// What was in the process when no libcrypto was found in it: a look takes tens of microseconds.
+std::atomic<unsigned long long> looked_through = 0;
+
+// The libcrypto of the process, or NULL. Looks again as long as there was none and the process
+// has got another library. Without a lock, which a fork might leave held in the child: of threads
+// that find it at the same time one publishes what it found.
 const Libcrypto* get() {
     const Libcrypto* known = found.load(std::memory_order_acquire);
     if (known != nullptr)
         return known;
-    Libcrypto filled{};
-    if (!fill(filled))
+    const unsigned long long libraries = os::libraries_loaded();
+    if (libraries != 0 && libraries == looked_through.load(std::memory_order_relaxed))
         return nullptr;
+    Libcrypto filled{};
+    if (!fill(filled)) {
+        looked_through.store(libraries, std::memory_order_relaxed);
+        return nullptr;
+    }
     void* const memory = std::malloc(sizeof(Libcrypto));
     if (memory == nullptr)
         return nullptr;
