@@ -199,6 +199,12 @@ const char* asyncjob_reason_string(int reason) {
             return "not one of the ASYNC_STATUS values";
         case ASYNCJOB_R_STACKS_IN_USE:
             return "a stack has been made: set the memory functions before the first job";
+        case ASYNCJOB_R_STALE_HANDLE:
+            return "the job of this asyncjob_handle has ended, or its thread has: nothing to wake";
+        case ASYNCJOB_R_INVALID_DEADLINE:
+            return "not a time: tv_nsec must be 0 to 999999999";
+        case ASYNCJOB_R_NO_FD:
+            return "no file descriptor for asyncjob_ready_fd (ulimit -n, fs.file-max?)";
         default:
             return "unknown reason";
     }

@@ -27,6 +27,7 @@
 
 namespace asyncjob {
 
+struct WakeSlot;
 using Job = ::async_job_st;
 using JobFunction = int (*)(void*);
 
@@ -51,6 +52,7 @@ struct alignas(64) async_job_st {
     asyncjob::FiberRest rest;
     unsigned blocked;                  // ASYNC_block_pause() calls to be undone
     std::atomic<std::uint64_t> owner;  // ThreadState::key
+    asyncjob::WakeSlot* slot;          // with unusual::has_handle only, see wake.hpp
     void* heap_args;                   // what holds the arguments, if the stack does not; else NULL
     async_job_st* made_before;         // in the pool's list of all its jobs
     async_job_st* made_after;

@@ -24,6 +24,9 @@ enum class [[nodiscard]] Reason : int{
     not_capable = ASYNCJOB_R_NOT_CAPABLE,
     invalid_status = ASYNCJOB_R_INVALID_STATUS,
     stacks_in_use = ASYNCJOB_R_STACKS_IN_USE,
+    stale_handle = ASYNCJOB_R_STALE_HANDLE,
+    invalid_deadline = ASYNCJOB_R_INVALID_DEADLINE,
+    no_fd = ASYNCJOB_R_NO_FD,
 };
 
 }  // namespace asyncjob

@@ -36,6 +36,8 @@ void thread_ends(void* state) {
     if (self.pool.in_flight() && ++self.exit_rounds < PTHREAD_DESTRUCTOR_ITERATIONS - 1 &&
         pthread_setspecific(static_cast<pthread_key_t>(exit_key.load()), state) == 0)
         return;
+    if (self.mailbox != nullptr)
+        self.mailbox->leave();
     abandoned.fetch_add(self.pool.abandon(), std::memory_order_relaxed);
     host::follow_lib_ctx(nullptr, 0);
     self = ThreadState{};
@@ -208,6 +210,7 @@ int go_into_paused(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_JOB* n
 // All of a resume that is left when it is known to succeed.
 int resume_paused(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_JOB* name, int* result,
                   int value) {
+    job.fiber.unusual &= ~unusual::is_seen;
     self.pool.settle();
     if (job.wait != nullptr)
         job.wait->end_round();
@@ -259,6 +262,10 @@ int pause(ASYNC_JOB* name) {
         return 0;  // blocked or not: the thread is given away neither way
     if (job.blocked != 0)
         return 1;
+    if ((job.fiber.unusual & unusual::is_seen) != 0) {
+        job.fiber.unusual &= ~unusual::is_seen;
+        self.mailbox->queue_again(job.slot);
+    }
     self.pool.settle();
     const bool is_first = (job.fiber.unusual & unusual::is_fresh) != 0;
     if (is_first) {
@@ -281,6 +288,8 @@ int pause(ASYNC_JOB* name) {
     exchange_exceptions(job.fiber, job.rest, self.places);
     if (job.heap_args != nullptr)
         job.free_args();
+    if ((job.fiber.unusual & unusual::has_handle) != 0)
+        self.mailbox->end(job.slot);
     const bool is_listed = (job.fiber.unusual & unusual::is_listed) != 0;
     job.blocked = 0;
     job.fiber.unusual = 0;
@@ -292,6 +301,10 @@ int pause(ASYNC_JOB* name) {
 }
 
 }  // namespace
+
+Reason use_jobs() noexcept {
+    return enter(this_thread);
+}
 
 Reason init_thread(std::size_t max, std::size_t init) noexcept {
     ThreadState& self = this_thread;

@@ -17,6 +17,7 @@
 #include "job.hpp"
 #include "job_pool.hpp"
 #include "reason.hpp"
+#include "wake.hpp"
 
 namespace asyncjob {
 
@@ -29,6 +30,7 @@ struct alignas(64) ThreadState {
     std::uint32_t special = 0;     // see unusual.hpp; 0 for nearly all threads
     JobPool pool;
     int last_reason = 0;
+    Mailbox* mailbox = nullptr;        // from when it is first needed
     unsigned long long libraries = 0;  // in the process when it was last looked for them
     int exit_rounds = 0;               // of the thread's key destructors
     ExceptionGlobals no_exceptions{};  // where no C++ runtime is in the process
@@ -43,6 +45,9 @@ struct alignas(64) ThreadState {
 
 // Initial-exec, by a compiler option: one instruction finds it, in a preloaded library too.
 extern constinit thread_local ThreadState this_thread asm("asyncjob_this_thread");
+
+// Makes the thread one that uses jobs, as a start does.
+Reason use_jobs() noexcept;
 
 // The operations behind the functions of the same names in asyncjob/async.h; those behind
 // ASYNC_start_job() and ASYNC_pause_job() are in arch/short.hpp.

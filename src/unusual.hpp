@@ -23,9 +23,11 @@ inline constexpr std::uint32_t is_nested = 128;  // runs, and was entered from a
 inline constexpr std::uint32_t is_blocked = 256;
 inline constexpr std::uint32_t carries_exceptions = 512;
 inline constexpr std::uint32_t is_cancelled = 1024;  // it pauses no more
+inline constexpr std::uint32_t is_seen = 2048;       // to be ready, see job_wake.hpp
 
 // Of a job, and of no concern to any but its end.
 inline constexpr std::uint32_t has_large_args = 4096;  // frees them, or their room
+inline constexpr std::uint32_t has_handle = 8192;      // makes it stale
 
 // In the upper half of a job's bits: how many of its resumes will still go in by a call, so that
 // the processor predicts where the job's function returns to. A job that has been resumed so

@@ -11,6 +11,7 @@
 #define ASYNCJOB_CONTROL_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "async.h"
 
@@ -18,21 +19,26 @@
 extern "C" {
 #endif
 
+struct timespec; /* of <time.h> */
+
 /*
  * Reasons of failure beside OpenSSL's ASYNC_R_*: on the error queue under ERR_LIB_ASYNC
  * when libcrypto is in the process, and in asyncjob_last_reason() always.
  */
-#define ASYNCJOB_R_NULL_ARGUMENT 200   /* a pointer that must not be NULL is */
-#define ASYNCJOB_R_JOB_NOT_PAUSED 201  /* the handle of a job that has finished */
-#define ASYNCJOB_R_JOB_RUNNING 202     /* of a job that runs or waits for one it started */
-#define ASYNCJOB_R_FOREIGN_THREAD 203  /* of a job that another thread started */
-#define ASYNCJOB_R_NO_MEMORY 204       /* for a job, an argument copy or a wait context */
-#define ASYNCJOB_R_NO_STACK 205        /* memory or address space for a stack */
-#define ASYNCJOB_R_NO_GUARD 206        /* the kernel refused a guard (vm.max_map_count?) */
-#define ASYNCJOB_R_STACK_TOO_SMALL 207 /* the set allocator gave less than 16 KiB */
-#define ASYNCJOB_R_NOT_CAPABLE 208     /* no way to switch stacks on this platform */
-#define ASYNCJOB_R_INVALID_STATUS 209  /* not one of ASYNC_STATUS_* */
-#define ASYNCJOB_R_STACKS_IN_USE 210   /* the allocator cannot change any more */
+#define ASYNCJOB_R_NULL_ARGUMENT 200    /* a pointer that must not be NULL is */
+#define ASYNCJOB_R_JOB_NOT_PAUSED 201   /* the handle of a job that has finished */
+#define ASYNCJOB_R_JOB_RUNNING 202      /* of a job that runs or waits for one it started */
+#define ASYNCJOB_R_FOREIGN_THREAD 203   /* of a job that another thread started */
+#define ASYNCJOB_R_NO_MEMORY 204        /* for a job, an argument copy or a wait context */
+#define ASYNCJOB_R_NO_STACK 205         /* memory or address space for a stack */
+#define ASYNCJOB_R_NO_GUARD 206         /* the kernel refused a guard (vm.max_map_count?) */
+#define ASYNCJOB_R_STACK_TOO_SMALL 207  /* the set allocator gave less than 16 KiB */
+#define ASYNCJOB_R_NOT_CAPABLE 208      /* no way to switch stacks on this platform */
+#define ASYNCJOB_R_INVALID_STATUS 209   /* not one of ASYNC_STATUS_* */
+#define ASYNCJOB_R_STACKS_IN_USE 210    /* the allocator cannot change any more */
+#define ASYNCJOB_R_STALE_HANDLE 220     /* an asyncjob_handle whose job has ended */
+#define ASYNCJOB_R_INVALID_DEADLINE 221 /* tv_nsec is not one */
+#define ASYNCJOB_R_NO_FD 222            /* the system has no file descriptor to give */
 
 /*
  * The reason of the calling thread's last failed call of this library, an ASYNC_R_* or
@@ -103,6 +109,100 @@ size_t asyncjob_cancel_all(void);
  * new; 0 in any other, also one that a cancelled job has started, and outside a job.
  */
 int asyncjob_cancelled(void);
+
+/*
+ * Stands for one job, for other threads: to be copied and kept as one likes, also beyond the end
+ * of the job. What is in it is the library's. Handles of the same job are equal; no two jobs of a
+ * process have the same.
+ */
+typedef struct asyncjob_handle {
+    void* slot;
+    uint64_t generation;
+} asyncjob_handle;
+
+/*
+ * Gives *handle the handle of a job of the calling thread, running or paused: a job may ask for
+ * its own (ASYNC_get_current_job()). What wakes and handles cost, only a job pays whose handle was
+ * asked for.
+ *
+ * Returns 1; or 0, with *handle as it was, and one of these reasons: ASYNCJOB_R_NULL_ARGUMENT,
+ * ASYNCJOB_R_JOB_NOT_PAUSED (the handle of a finished job), ASYNCJOB_R_FOREIGN_THREAD,
+ * ASYNCJOB_R_NO_MEMORY.
+ */
+int asyncjob_get_handle(ASYNC_JOB* job, asyncjob_handle* handle);
+
+/*
+ * Tells the job's thread that the job can go on: asyncjob_ready_fd() of that thread becomes
+ * readable, and asyncjob_take_ready() lists the job. What the caller did before, the job sees when
+ * it goes on. Any thread, that of the job and jobs themselves included; takes no lock, and makes
+ * no system call while other jobs of that thread are ready and have not been taken.
+ *
+ * A wake is kept until the job has heard of it. A job that was woken already is not woken twice. A
+ * job that runs is ready as soon as it pauses: asyncjob_pause() returns at once then; and
+ * ASYNC_pause_job() pauses, as ever, and the job is listed.
+ *
+ * Returns 1; or 0 with one of these reasons: ASYNCJOB_R_NULL_ARGUMENT (a handle of zeros),
+ * ASYNCJOB_R_STALE_HANDLE (the job has ended, or its thread has).
+ */
+int asyncjob_wake(asyncjob_handle handle);
+
+/*
+ * The calling thread's file descriptor for poll(), select() or epoll: readable while there are
+ * jobs for asyncjob_take_ready(), because of a wake or of a deadline; at times it is readable
+ * though there are none. One for all jobs of the thread, and always the same. It is the library's:
+ * not to be read, written or closed. The child of a fork has to ask for its own; the parent's is
+ * closed there. At the thread's end it goes to a later thread.
+ *
+ * Returns -1 with one of these reasons: ASYNCJOB_R_NO_FD, ASYNCJOB_R_NO_MEMORY,
+ * ASYNCJOB_R_NOT_CAPABLE, ASYNC_R_INIT_FAILED.
+ */
+int asyncjob_ready_fd(void);
+
+/*
+ * Lists paused jobs of the calling thread that were woken, in the order of the wakes, then those
+ * whose deadline has passed (asyncjob_pause_until()), in the order of the deadlines; at most max.
+ * If there are more, the fd stays readable. ASYNC_start_job() resumes them, in any order; and any
+ * other paused job may be resumed as well, listed or not. A job is listed once for each time that
+ * it pauses; jobs that were resumed or have ended since they were woken are left out.
+ *
+ * Returns how many it has written to jobs[]. 0 if there are none; or with the reason
+ * ASYNCJOB_R_NULL_ARGUMENT, if jobs is NULL and max is not 0.
+ */
+size_t asyncjob_take_ready(ASYNC_JOB** jobs, size_t max);
+
+/* What a pause meant. */
+#define ASYNCJOB_PAUSE_FAILED \
+    (-1)                      /* it has not paused, for a reason; asyncjob_pause_until() only */
+#define ASYNCJOB_CANCELLED 0  /* asyncjob_cancel(): unwind and return */
+#define ASYNCJOB_RESUMED 1    /* by ASYNC_start_job(), without a wake */
+#define ASYNCJOB_WOKEN 2      /* asyncjob_wake() */
+#define ASYNCJOB_TIMED_OUT 3  /* the deadline has passed, without a wake */
+#define ASYNCJOB_BLOCKED 4    /* it has not paused: ASYNC_block_pause() */
+#define ASYNCJOB_NOT_IN_JOB 5 /* it has not paused: there is no job */
+
+/*
+ * Pauses the current job as ASYNC_pause_job() does, and tells what the pause meant: one of the
+ * values above. If the job was woken since its last asyncjob_pause(), while it ran say, this
+ * returns ASYNCJOB_WOKEN at once, without a pause. Of several meanings the first counts:
+ * not in a job, cancelled, blocked, woken, timed out, resumed.
+ */
+int asyncjob_pause(void);
+
+/*
+ * The same with a deadline, a time of CLOCK_MONOTONIC: when it has passed, the thread's fd becomes
+ * readable, asyncjob_take_ready() lists the job, and this returns ASYNCJOB_TIMED_OUT; at once and
+ * without a pause if it has passed already. Nobody resumes the job at its deadline but the thread's
+ * loop. The deadline ends with the pause.
+ *
+ * Returns ASYNCJOB_PAUSE_FAILED, in a job that could have paused or outside, with one of these
+ * reasons: ASYNCJOB_R_NULL_ARGUMENT, ASYNCJOB_R_INVALID_DEADLINE (tv_nsec is not 0 to 999,999,999),
+ * ASYNCJOB_R_NO_MEMORY.
+ */
+int asyncjob_pause_until(const struct timespec* deadline);
+
+/* 1 if ASYNC_pause_job() would pause: in a job, and pausing is not blocked, nor was the job
+ * cancelled. Else 0. */
+int asyncjob_can_pause(void);
 
 /*
  * How many jobs were left behind, paused, by threads that have ended, since the process

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// The functions of asyncjob/control.h about wakes, ready jobs and pauses: checks arguments, and
+// turns failures into reasons, as capi.cpp does.
+//
+// Threads: as that header says. Next layer down: job_wake.hpp, wake.hpp.
+#include <ctime>
+
+#include "api.hpp"
+#include "job_wake.hpp"
+#include "reason.hpp"
+#include "thread_state.hpp"
+#include "wake.hpp"
+
+using asyncjob::fail;
+using asyncjob::Reason;
+using asyncjob::WakeSlot;
+
+namespace {
+
+namespace os = asyncjob::os;
+
+constexpr long second = 1'000'000'000;
+
+// Times that are too far away to count them in nanoseconds are as good as never.
+os::Time time_of(const timespec& deadline) {
+    if (deadline.tv_sec >= os::never / second)
+        return os::never;
+    return deadline.tv_sec < 0 ? 0 : deadline.tv_sec * second + deadline.tv_nsec;
+}
+
+}  // namespace
+
+int asyncjob_get_handle(ASYNC_JOB* job, asyncjob_handle* handle) {
+    if (job == nullptr || handle == nullptr)
+        return fail(Reason::null_argument, __func__);
+    const Reason reason = asyncjob::get_handle(job, *handle);
+    return reason == Reason::none ? 1 : fail(reason, __func__);
+}
+
+int asyncjob_wake(asyncjob_handle handle) {
+    if (handle.slot == nullptr)
+        return fail(Reason::null_argument, __func__);
+    if (static_cast<WakeSlot*>(handle.slot)->wake(handle.generation)) [[likely]]
+        return 1;
+    return fail(Reason::stale_handle, __func__);
+}
+
+int asyncjob_ready_fd(void) {
+    int fd = os::no_fd;
+    const Reason reason = asyncjob::ready_fd(fd);
+    if (reason != Reason::none)
+        (void)fail(reason, __func__);
+    return fd;
+}
+
+size_t asyncjob_take_ready(ASYNC_JOB** jobs, size_t max) {
+    if (jobs == nullptr && max != 0) {
+        (void)fail(Reason::null_argument, __func__);
+        return 0;
+    }
+    return asyncjob::take_ready(jobs, max);
+}
+
+int asyncjob_pause(void) {
+    int meaning = 0;
+    // It has no deadline, so it cannot fail.
+    (void)asyncjob::pause_until(os::never, meaning);
+    return meaning;
+}
+
+int asyncjob_pause_until(const struct timespec* deadline) {
+    Reason reason = Reason::null_argument;
+    int meaning = 0;
+    if (deadline != nullptr) {
+        reason = deadline->tv_nsec < 0 || deadline->tv_nsec >= second
+                     ? Reason::invalid_deadline
+                     : asyncjob::pause_until(time_of(*deadline), meaning);
+    }
+    if (reason == Reason::none)
+        return meaning;
+    (void)fail(reason, __func__);
+    return ASYNCJOB_PAUSE_FAILED;
+}
+
+int asyncjob_can_pause(void) {
+    return asyncjob::can_pause() ? 1 : 0;
+}
