@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <ctime>
 #include <limits>
 #include <thread>
 #include <vector>
@@ -71,6 +72,16 @@ inline int cancel_wrongly(ASYNC_JOB* const handle) {
     const int status = asyncjob_cancel(&job, &result);
     EXPECT_EQ(job, handle);
     EXPECT_EQ(result, 99);
+    return status;
+}
+
+// Asks for the handle of a job that must not be; nothing may be written.
+inline int get_handle_wrongly(ASYNC_JOB* job) {
+    char untouched = 0;
+    asyncjob_handle handle{&untouched, 99};
+    const int status = asyncjob_get_handle(job, &handle);
+    EXPECT_EQ(handle.slot, &untouched);
+    EXPECT_EQ(handle.generation, 99U);
     return status;
 }
 
@@ -276,6 +287,48 @@ inline const std::vector<Misuse> misuses = {
      [] {
          return ASYNC_set_mem_functions([](std::size_t* size) { return std::malloc(*size); },
                                         nullptr);
+     }},
+    {"GetHandleNullJob", ASYNCJOB_R_NULL_ARGUMENT,
+     [] {
+         asyncjob_handle handle{};
+         return asyncjob_get_handle(nullptr, &handle);
+     }},
+    {"GetHandleNullHandle", ASYNCJOB_R_NULL_ARGUMENT,
+     [] {
+         TestJob job([] { ASYNC_pause_job(); });
+         EXPECT_EQ(job.go(), ASYNC_PAUSE);
+         const int status = asyncjob_get_handle(job.handle, nullptr);
+         EXPECT_EQ(job.go(), ASYNC_FINISH);
+         return status;
+     }},
+    {"GetHandleOfFinishedJob", ASYNCJOB_R_JOB_NOT_PAUSED,
+     [] { return get_handle_wrongly(handle_of_finished_job()); }},
+    {"GetHandleOfForeignPausedJob", ASYNCJOB_R_FOREIGN_THREAD,
+     [] {
+         const ForeignJob foreign(false);
+         return get_handle_wrongly(foreign.handle);
+     }},
+    {"GetHandleOfForeignRunningJob", ASYNCJOB_R_FOREIGN_THREAD,
+     [] {
+         const ForeignJob foreign(true);
+         return get_handle_wrongly(foreign.handle);
+     }},
+    {"WakeZeros", ASYNCJOB_R_NULL_ARGUMENT, [] { return asyncjob_wake(asyncjob_handle{}); }},
+    {"WakeFinishedJob", ASYNCJOB_R_STALE_HANDLE,
+     [] {
+         asyncjob_handle handle{};
+         TestJob job([&] { EXPECT_EQ(asyncjob_get_handle(ASYNC_get_current_job(), &handle), 1); });
+         EXPECT_EQ(job.go(), ASYNC_FINISH);
+         return asyncjob_wake(handle);
+     }},
+    {"TakeReadyNullJobs", ASYNCJOB_R_NULL_ARGUMENT,
+     [] { return static_cast<int>(asyncjob_take_ready(nullptr, 5)); }},
+    {"PauseUntilNullDeadline", ASYNCJOB_R_NULL_ARGUMENT,
+     [] { return asyncjob_pause_until(nullptr) - ASYNCJOB_PAUSE_FAILED; }},
+    {"PauseUntilNoTime", ASYNCJOB_R_INVALID_DEADLINE,
+     [] {
+         const timespec deadline{1, 1'000'000'000};
+         return asyncjob_pause_until(&deadline) - ASYNCJOB_PAUSE_FAILED;
      }},
     {"SetMemoryFunctionsTooLate", ASYNCJOB_R_STACKS_IN_USE,
      [] {
