@@ -205,6 +205,12 @@ const char* asyncjob_reason_string(int reason) {
             return "not a time: tv_nsec must be 0 to 999999999";
         case ASYNCJOB_R_NO_FD:
             return "no file descriptor for asyncjob_ready_fd (ulimit -n, fs.file-max?)";
+        case ASYNCJOB_R_NO_KEY:
+            return "all ASYNCJOB_KEYS_MAX keys of job-local storage are in use: delete some";
+        case ASYNCJOB_R_INVALID_KEY:
+            return "no key of asyncjob_key_create(), or one that has been deleted";
+        case ASYNCJOB_R_NOT_IN_JOB:
+            return "only a job has values of its own: call this in one";
         default:
             return "unknown reason";
     }

@@ -24,6 +24,7 @@
 
 #include "api.hpp"
 #include "fiber.hpp"
+#include "local.hpp"
 
 namespace asyncjob {
 
@@ -53,6 +54,7 @@ struct alignas(64) async_job_st {
     unsigned blocked;                  // ASYNC_block_pause() calls to be undone
     std::atomic<std::uint64_t> owner;  // ThreadState::key
     asyncjob::WakeSlot* slot;          // with unusual::has_handle only, see wake.hpp
+    asyncjob::LocalValues locals;      // with unusual::has_locals only
     void* heap_args;                   // what holds the arguments, if the stack does not; else NULL
     async_job_st* made_before;         // in the pool's list of all its jobs
     async_job_st* made_after;
@@ -116,6 +118,11 @@ struct alignas(64) async_job_st {
         ticket.store(next, std::memory_order_relaxed);
     }
 
+    // Not asked of a cancelled job, which does not pause in any case.
+    [[nodiscard]] bool is_blocked() const {
+        constexpr std::uint32_t bits = asyncjob::unusual::is_blocked | asyncjob::unusual::is_held;
+        return (fiber.unusual & bits) != 0;
+    }
     void block() {
         ++blocked;
         fiber.unusual |= asyncjob::unusual::is_blocked;
@@ -124,6 +131,11 @@ struct alignas(64) async_job_st {
     void unblock() {
         if (blocked > 0 && --blocked == 0)
             fiber.unusual &= ~asyncjob::unusual::is_blocked;
+    }
+
+    asyncjob::Reason set_local(asyncjob::LocalKey key, void* value) {
+        fiber.unusual |= asyncjob::unusual::has_locals;
+        return locals.set(key, value);
     }
 
     // Up to how many bytes of arguments copy_few_args() takes.

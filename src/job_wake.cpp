@@ -129,7 +129,7 @@ Reason pause_until(os::Time deadline, int& meaning) noexcept {
 
 bool can_pause() noexcept {
     const Job* const job = this_thread.current_job();
-    return job != nullptr && (job->fiber.unusual & unusual::is_cancelled) == 0 && job->blocked == 0;
+    return job != nullptr && (job->fiber.unusual & unusual::is_cancelled) == 0 && !job->is_blocked();
 }
 
 Reason ready_fd(int& fd) noexcept {

@@ -27,6 +27,9 @@ enum class [[nodiscard]] Reason : int{
     stale_handle = ASYNCJOB_R_STALE_HANDLE,
     invalid_deadline = ASYNCJOB_R_INVALID_DEADLINE,
     no_fd = ASYNCJOB_R_NO_FD,
+    no_key = ASYNCJOB_R_NO_KEY,
+    invalid_key = ASYNCJOB_R_INVALID_KEY,
+    not_in_job = ASYNCJOB_R_NOT_IN_JOB,
 };
 
 }  // namespace asyncjob

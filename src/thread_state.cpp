@@ -260,7 +260,7 @@ int pause(ASYNC_JOB* name) {
     Job& job = *Job::of(name);
     if ((job.fiber.unusual & unusual::is_cancelled) != 0)
         return 0;  // blocked or not: the thread is given away neither way
-    if (job.blocked != 0)
+    if (job.is_blocked())
         return 1;
     if ((job.fiber.unusual & unusual::is_seen) != 0) {
         job.fiber.unusual &= ~unusual::is_seen;
@@ -279,8 +279,22 @@ int pause(ASYNC_JOB* name) {
     return go_out(self, job, name, outside, is_first, self.special | job.fiber.unusual);
 }
 
-[[gnu::noinline]] int end_the_long_way(Job& job) {
+// What every end of a job tells its starter.
+void report_end(Job& job, int value) {
+    *job.result = value;
+    *job.handle = nullptr;
+    job.become_idle();
+}
+
+[[gnu::noinline]] int end_the_long_way(Job& job, int value) {
     ThreadState& self = this_thread;
+    if ((job.fiber.unusual & unusual::has_locals) != 0) {
+        const int error_number = *self.places.error_number;
+        job.fiber.unusual |= unusual::is_held;
+        job.locals.destroy();
+        *self.places.error_number = error_number;
+    }
+    report_end(job, value);
     leave_to_outer(self, job);
     // errno is not given back: the end of a job is a return, and errno goes with it.
     (void)host::exchange_lib_ctx(job.lib_ctx);
@@ -441,18 +455,17 @@ int asyncjob::arch::asyncjob_context_ended(void* fiber, int value) noexcept {
     Job& job = *static_cast<Job*>(fiber);
     ThreadState& self = this_thread;
     sanitizer::arrive_outside(job.rest.watched);
-    *job.result = value;
-    *job.handle = nullptr;
-    job.become_idle();
     const std::uint32_t bits =
         (self.special | job.fiber.unusual) & ~(unusual::fp_mode | unusual::young);
     if (bits == (unusual::is_fresh | unusual::is_listed)) [[likely]] {
+        report_end(job, value);
         self.current = nullptr;
         job.fiber.unusual = 0;
         return ASYNC_FINISH;
     }
     if (bits != 0 || !self.pool.has_room()) [[unlikely]]
-        return end_the_long_way(job);
+        return end_the_long_way(job, value);
+    report_end(job, value);
     self.current = nullptr;
     job.fiber.unusual = 0;
     self.pool.put(&job);

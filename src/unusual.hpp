@@ -24,21 +24,23 @@ inline constexpr std::uint32_t is_blocked = 256;
 inline constexpr std::uint32_t carries_exceptions = 512;
 inline constexpr std::uint32_t is_cancelled = 1024;  // it pauses no more
 inline constexpr std::uint32_t is_seen = 2048;       // to be ready, see job_wake.hpp
+inline constexpr std::uint32_t is_held = 0x40000;    // runs code of others off its stack: no pause
 
 // Of a job, and of no concern to any but its end.
 inline constexpr std::uint32_t has_large_args = 4096;  // frees them, or their room
 inline constexpr std::uint32_t has_handle = 8192;      // makes it stale
+inline constexpr std::uint32_t has_locals = 16384;     // destroys them
 
-// In the upper half of a job's bits: how many of its resumes will still go in by a call, so that
+// In the highest bits of a job: how many of its resumes will still go in by a call, so that
 // the processor predicts where the job's function returns to. A job that has been resumed so
 // often is taken for one that will be many times more: its resumes go in by a jump.
-inline constexpr std::uint32_t young = 0xffff0000;
-inline constexpr std::uint32_t young_at_first = 16U << 16U;
+inline constexpr std::uint32_t young = 0xff000000;
+inline constexpr std::uint32_t young_at_first = 16U << 24U;
 
 // What only the control words are concerned in.
 inline constexpr std::uint32_t fp_mode = shares_fp_mode | compares_fp_mode | is_bare;
 
 // What a pause and a resume go the long way for.
-inline constexpr std::uint32_t diverts = 0x0fff & ~fp_mode;
+inline constexpr std::uint32_t diverts = 0x00ff0fff & ~fp_mode;
 
 }  // namespace asyncjob::unusual

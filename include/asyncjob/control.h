@@ -39,6 +39,9 @@ struct timespec; /* of <time.h> */
 #define ASYNCJOB_R_STALE_HANDLE 220     /* an asyncjob_handle whose job has ended */
 #define ASYNCJOB_R_INVALID_DEADLINE 221 /* tv_nsec is not one */
 #define ASYNCJOB_R_NO_FD 222            /* the system has no file descriptor to give */
+#define ASYNCJOB_R_NO_KEY 230           /* ASYNCJOB_KEYS_MAX keys are in use */
+#define ASYNCJOB_R_INVALID_KEY 231      /* never made, or deleted */
+#define ASYNCJOB_R_NOT_IN_JOB 232       /* what only a job can do */
 
 /*
  * The reason of the calling thread's last failed call of this library, an ASYNC_R_* or
@@ -210,6 +213,54 @@ int asyncjob_can_pause(void);
  * defect in the program, for which there is asyncjob_cancel_all(). Any thread.
  */
 size_t asyncjob_left_behind(void);
+
+/*
+ * Job-local storage: values that belong to a job as thread-local ones belong to a thread. A key
+ * is the process's; under each key a job has one value, NULL at first.
+ */
+typedef uint64_t asyncjob_key; /* 0 is none */
+
+#define ASYNCJOB_KEYS_MAX 1024       /* in use at a time, in the process */
+#define ASYNCJOB_DESTRUCTOR_ROUNDS 4 /* at a job's end, see asyncjob_key_create() */
+
+/*
+ * Makes a key. When a job ends, cancelled or not, destructor is called with each value of the
+ * job under the key that is not NULL, on the job's thread, before its starter's call returns and
+ * off its stack; the value is taken out before. The job is still the current one, and pausing is
+ * blocked; a destructor may store values, for which destructors are called again, up to
+ * ASYNCJOB_DESTRUCTOR_ROUNDS times in all. In a round they are called in no order to rely on. What
+ * is there after the last round is dropped. A job that its thread leaves behind paused has not
+ * ended: its frames may use the values, so they are left alone as its frames are.
+ *
+ * destructor may be NULL, for values that need none; no exception may leave it.
+ *
+ * Returns 1; or 0, with *key as it was, and ASYNCJOB_R_NULL_ARGUMENT or ASYNCJOB_R_NO_KEY. Any
+ * thread.
+ */
+int asyncjob_key_create(asyncjob_key* key, void (*destructor)(void*));
+
+/*
+ * Deletes a key. Jobs lose the values that they have under it; the destructor is not called for
+ * them, though on another thread a call of it may still be going on. A later key never finds
+ * these values. Returns 1; or 0 with ASYNCJOB_R_INVALID_KEY. Any thread.
+ */
+int asyncjob_key_delete(asyncjob_key key);
+
+/*
+ * Sets the current job's value, without destroying what was there. Memory is taken when a job
+ * stores its first value, or one under a later key, and kept to its end.
+ *
+ * Returns 1; or 0, with the value as it was, and one of these reasons: ASYNCJOB_R_NOT_IN_JOB,
+ * ASYNCJOB_R_INVALID_KEY, ASYNCJOB_R_NO_MEMORY.
+ */
+int asyncjob_set_local(asyncjob_key key, const void* value);
+
+/*
+ * The current job's value. NULL if there is none: nothing was stored, there is no such key, or
+ * this is not called in a job. Does not fail, and raises no reason: a library asks in and out of
+ * jobs, and an entry on the error queue would fail its caller's connection.
+ */
+void* asyncjob_get_local(asyncjob_key key);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// The C interface of what a job has of its own: local storage. Checks arguments and turns failures
+// into reasons. Contract: asyncjob/control.h.
+//
+// Threads: as that header says. Next layer down: thread_state.hpp, local.hpp.
+#include "api.hpp"
+#include "local.hpp"
+#include "reason.hpp"
+#include "thread_state.hpp"
+
+using asyncjob::fail;
+using asyncjob::Reason;
+using asyncjob::this_thread;
+
+namespace {
+
+// 1, or 0 with the reason raised.
+int succeed(Reason reason, const char* function) {
+    return reason == Reason::none ? 1 : fail(reason, function);
+}
+
+}  // namespace
+
+int asyncjob_key_create(asyncjob_key* key, void (*destructor)(void*)) {
+    if (key == nullptr)
+        return fail(Reason::null_argument, __func__);
+    return succeed(asyncjob::create_local_key(*key, destructor), __func__);
+}
+
+int asyncjob_key_delete(asyncjob_key key) {
+    return succeed(asyncjob::delete_local_key(key), __func__);
+}
+
+int asyncjob_set_local(asyncjob_key key, const void* value) {
+    asyncjob::Job* const job = this_thread.current_job();
+    if (job == nullptr)
+        return fail(Reason::not_in_job, __func__);
+    return succeed(job->set_local(key, const_cast<void*>(value)), __func__);
+}
+
+void* asyncjob_get_local(asyncjob_key key) {
+    const asyncjob::Job* const job = this_thread.current_job();
+    return job != nullptr ? job->locals.get(key) : nullptr;
+}
