@@ -211,6 +211,12 @@ const char* asyncjob_reason_string(int reason) {
             return "no key of asyncjob_key_create(), or one that has been deleted";
         case ASYNCJOB_R_NOT_IN_JOB:
             return "only a job has values of its own: call this in one";
+        case ASYNCJOB_R_IN_JOB:
+            return "switch hooks are added and removed outside jobs: call this before or after";
+        case ASYNCJOB_R_IN_HOOK:
+            return "a switch hook must not start, resume or cancel jobs";
+        case ASYNCJOB_R_NO_HOOKS:
+            return "this thread has no such switch hooks: pass what was added, on the same thread";
         default:
             return "unknown reason";
     }

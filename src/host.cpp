@@ -80,7 +80,8 @@ constexpr int reasons[] = {
     ASYNCJOB_R_STACKS_IN_USE,    ASYNCJOB_R_STALE_HANDLE,
     ASYNCJOB_R_INVALID_DEADLINE, ASYNCJOB_R_NO_FD,
     ASYNCJOB_R_NO_KEY,           ASYNCJOB_R_INVALID_KEY,
-    ASYNCJOB_R_NOT_IN_JOB,
+    ASYNCJOB_R_NOT_IN_JOB,       ASYNCJOB_R_IN_JOB,
+    ASYNCJOB_R_IN_HOOK,          ASYNCJOB_R_NO_HOOKS,
 };
 
 // libcrypto keeps the pointer and writes into the table, once; the last entry is its end.

@@ -30,6 +30,9 @@ enum class [[nodiscard]] Reason : int{
     no_key = ASYNCJOB_R_NO_KEY,
     invalid_key = ASYNCJOB_R_INVALID_KEY,
     not_in_job = ASYNCJOB_R_NOT_IN_JOB,
+    in_job = ASYNCJOB_R_IN_JOB,
+    in_hook = ASYNCJOB_R_IN_HOOK,
+    no_hooks = ASYNCJOB_R_NO_HOOKS,
 };
 
 }  // namespace asyncjob

@@ -40,6 +40,7 @@ void thread_ends(void* state) {
         self.mailbox->leave();
     abandoned.fetch_add(self.pool.abandon(), std::memory_order_relaxed);
     host::follow_lib_ctx(nullptr, 0);
+    self.hooks.clear();
     self = ThreadState{};
 }
 
@@ -118,6 +119,27 @@ void leave_to_outer(ThreadState& self, Job& job) {
     job.fiber.unusual &= ~unusual::is_nested;
 }
 
+// The hooks see the job as the current one, which cannot pause in them, and do not touch errno.
+template <typename Hook>
+void run_hooks(ThreadState& self, Job& job, ASYNC_JOB* name, Hook hook) {
+    ASYNC_JOB* const before = self.current;
+    const int error_number = *self.places.error_number;
+    self.current = name;
+    job.fiber.unusual |= unusual::is_held;
+    (self.hooks.*hook)(name);
+    job.fiber.unusual &= ~unusual::is_held;
+    self.current = before;
+    *self.places.error_number = error_number;
+}
+void run_enter_hooks(ThreadState& self, Job& job, ASYNC_JOB* name) {
+    if ((self.special & unusual::has_hooks) != 0)
+        run_hooks(self, job, name, &SwitchHooks::enter);
+}
+void run_leave_hooks(ThreadState& self, Job& job) {
+    if ((self.special & unusual::has_hooks) != 0)
+        run_hooks(self, job, self.current, &SwitchHooks::leave);
+}
+
 // How a switch treats the control words, from the bits of thread and job. Notes whether the
 // side that is left keeps any.
 arch::FpMode fp_mode(Fiber& fiber, std::uint32_t bits) {
@@ -175,6 +197,8 @@ int start(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result, JobFunction fun
             return fail(Reason::no_memory, "ASYNC_start_job");
     }
     job.fiber.unusual |= unusual::is_fresh | unusual::is_listed;
+    job.wait = wait;
+    run_enter_hooks(self, job, job.name());
     job.lib_ctx = host::lib_ctx();
     exchange_exceptions(job.fiber, job.rest, self.places);
     enter_from_outer(self, job);
@@ -212,6 +236,7 @@ int resume_paused(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_JOB* na
                   int value) {
     job.fiber.unusual &= ~unusual::is_seen;
     self.pool.settle();
+    run_enter_hooks(self, job, name);
     if (job.wait != nullptr)
         job.wait->end_round();
     job.lib_ctx = host::exchange_lib_ctx(job.lib_ctx);
@@ -266,6 +291,7 @@ int pause(ASYNC_JOB* name) {
         job.fiber.unusual &= ~unusual::is_seen;
         self.mailbox->queue_again(job.slot);
     }
+    run_leave_hooks(self, job);
     self.pool.settle();
     const bool is_first = (job.fiber.unusual & unusual::is_fresh) != 0;
     if (is_first) {
@@ -288,6 +314,7 @@ void report_end(Job& job, int value) {
 
 [[gnu::noinline]] int end_the_long_way(Job& job, int value) {
     ThreadState& self = this_thread;
+    run_leave_hooks(self, job);
     if ((job.fiber.unusual & unusual::has_locals) != 0) {
         const int error_number = *self.places.error_number;
         job.fiber.unusual |= unusual::is_held;
@@ -332,6 +359,8 @@ void cleanup_thread() noexcept {
 
 Reason cancel(ASYNC_JOB** handle, int* result) noexcept {
     ThreadState& self = this_thread;
+    if (self.hooks.are_running())
+        return Reason::in_hook;
     ASYNC_JOB* const name = *handle;
     Job& job = *Job::of(name);
     if (!job.is_paused_for(self.key, name))
@@ -346,6 +375,8 @@ Reason cancel(ASYNC_JOB** handle, int* result) noexcept {
 std::size_t cancel_all() noexcept {
     ThreadState& self = this_thread;
     std::size_t cancelled = 0;
+    if (self.hooks.are_running())
+        return cancelled;
     for (std::size_t before = 0;; before = cancelled) {
         self.pool.begin_walk();
         while (Job* const job = self.pool.walk()) {
@@ -364,6 +395,29 @@ std::size_t cancel_all() noexcept {
 bool is_cancelled() noexcept {
     const Job* const job = this_thread.current_job();
     return job != nullptr && (job->fiber.unusual & unusual::is_cancelled) != 0;
+}
+
+Reason add_switch_hook(const SwitchHook& hook) noexcept {
+    ThreadState& self = this_thread;
+    if (self.current != nullptr)
+        return Reason::in_job;
+    Reason reason = enter(self);
+    if (reason != Reason::none)
+        return reason;
+    reason = self.hooks.add(hook);
+    if (reason == Reason::none)
+        self.special |= unusual::has_hooks;
+    return reason;
+}
+
+Reason remove_switch_hook(const SwitchHook& hook) noexcept {
+    ThreadState& self = this_thread;
+    if (self.current != nullptr)
+        return Reason::in_job;
+    const Reason reason = self.hooks.remove(hook);
+    if (!self.hooks.any())
+        self.special &= ~unusual::has_hooks;
+    return reason;
 }
 
 bool share_fp_mode(bool share) noexcept {
@@ -393,6 +447,8 @@ int asyncjob_start_or_resume(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* resu
                              int (*function)(void*), void* args, size_t size) noexcept {
     if (handle == nullptr || result == nullptr || (*handle == nullptr && function == nullptr))
         return fail(Reason::null_argument, "ASYNC_start_job");
+    if (this_thread.hooks.are_running())
+        return fail(Reason::in_hook, "ASYNC_start_job");
     if (*handle != nullptr)
         return resume(handle, *handle, result);
     return start(handle, wait, result, function, args, size);

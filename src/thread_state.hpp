@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "fiber.hpp"
+#include "hooks.hpp"
 #include "job.hpp"
 #include "job_pool.hpp"
 #include "reason.hpp"
@@ -33,6 +34,7 @@ struct alignas(64) ThreadState {
     Mailbox* mailbox = nullptr;        // from when it is first needed
     unsigned long long libraries = 0;  // in the process when it was last looked for them
     int exit_rounds = 0;               // of the thread's key destructors
+    SwitchHooks hooks;                 // with unusual::has_hooks only
     ExceptionGlobals no_exceptions{};  // where no C++ runtime is in the process
 
     // Of a thread that has not used jobs yet.
@@ -63,6 +65,10 @@ std::size_t cancel_all() noexcept;
 
 // Whether the current job was cancelled.
 bool is_cancelled() noexcept;
+
+// Outside jobs only.
+Reason add_switch_hook(const SwitchHook& hook) noexcept;
+Reason remove_switch_hook(const SwitchHook& hook) noexcept;
 
 // Returns what was.
 bool share_fp_mode(bool share) noexcept;

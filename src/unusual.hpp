@@ -14,6 +14,7 @@ inline constexpr std::uint32_t shares_fp_mode = 1;    // asyncjob_share_fp_mode(
 inline constexpr std::uint32_t compares_fp_mode = 2;  // on processors that prefer it
 inline constexpr std::uint32_t has_lib_ctx = 4;       // some side's is not the process's
 inline constexpr std::uint32_t is_watched = 8;        // by memcheck
+inline constexpr std::uint32_t has_hooks = 0x10000;   // asyncjob_add_switch_hooks()
 
 // Of a job.
 inline constexpr std::uint32_t is_bare = 16;     // the suspended side kept no control words

@@ -42,6 +42,9 @@ struct timespec; /* of <time.h> */
 #define ASYNCJOB_R_NO_KEY 230           /* ASYNCJOB_KEYS_MAX keys are in use */
 #define ASYNCJOB_R_INVALID_KEY 231      /* never made, or deleted */
 #define ASYNCJOB_R_NOT_IN_JOB 232       /* what only a job can do */
+#define ASYNCJOB_R_IN_JOB 233           /* what no job can do */
+#define ASYNCJOB_R_IN_HOOK 234          /* a job was started or resumed by a switch hook */
+#define ASYNCJOB_R_NO_HOOKS 235         /* none such were added on this thread */
 
 /*
  * The reason of the calling thread's last failed call of this library, an ASYNC_R_* or
@@ -92,7 +95,8 @@ void asyncjob_prefetch(ASYNC_JOB* job);
  * Returns ASYNC_FINISH; or ASYNC_ERR, with *job as it was and nothing run, and one of these
  * reasons: ASYNCJOB_R_NULL_ARGUMENT (job, *job or ret), ASYNCJOB_R_JOB_NOT_PAUSED (the handle of
  * a finished job), ASYNCJOB_R_JOB_RUNNING (of a job that runs, or that waits for one it
- * started), ASYNCJOB_R_FOREIGN_THREAD. What handles may be passed is as for ASYNC_start_job().
+ * started), ASYNCJOB_R_FOREIGN_THREAD, ASYNCJOB_R_IN_HOOK. What handles may be passed is as for
+ * ASYNC_start_job().
  */
 int asyncjob_cancel(ASYNC_JOB** job, int* ret);
 
@@ -103,7 +107,8 @@ int asyncjob_cancel(ASYNC_JOB** job, int* ret);
  * about to end. Inside a job, that one and those that wait for it are not paused and go on. The
  * handles that the application has become those of finished jobs.
  *
- * Returns how many this call has cancelled itself, 0 if none was paused. Does not fail.
+ * Returns how many this call has cancelled itself, 0 if none was paused or in a switch hook. Does
+ * not fail.
  */
 size_t asyncjob_cancel_all(void);
 
@@ -261,6 +266,37 @@ int asyncjob_set_local(asyncjob_key key, const void* value);
  * jobs, and an entry on the error queue would fail its caller's connection.
  */
 void* asyncjob_get_local(asyncjob_key key);
+
+/*
+ * Adds functions that the calling thread calls at its jobs' switches, for state that the library
+ * cannot know of, such as an interpreter's or a tracer's current context. enter(job, arg) is
+ * called before the job goes on, from its start or a resume or a cancel; leave(job, arg) when it
+ * pauses or has ended. A nested job's calls come between those of the job that started it. Of
+ * several hooks of a thread, the first added enters first and leaves last.
+ *
+ * In both the job is the current one, and asyncjob_get_local() and asyncjob_set_local() are about
+ * it: at its end, leave is called before its values are destroyed. enter runs on the stack of
+ * whoever enters the job, and so does leave at its end; at a pause leave runs on the job's. errno
+ * is kept. A hook must not throw, and start, resume or cancel jobs (ASYNCJOB_R_IN_HOOK; a pause
+ * returns at once).
+ *
+ * Hooks are the thread's that added them, and last until they are removed or the thread ends.
+ * Threads without any pay nothing for them; the switches of one that has some take longer.
+ * One of enter and leave may be NULL.
+ *
+ * Returns 1; or 0 with one of these reasons: ASYNCJOB_R_NULL_ARGUMENT (both), ASYNCJOB_R_IN_JOB
+ * (this is for code outside jobs), ASYNCJOB_R_NO_MEMORY, ASYNCJOB_R_NOT_CAPABLE,
+ * ASYNC_R_INIT_FAILED.
+ */
+int asyncjob_add_switch_hooks(void (*enter)(ASYNC_JOB* job, void* arg),
+                              void (*leave)(ASYNC_JOB* job, void* arg), void* arg);
+
+/*
+ * Removes hooks that the calling thread has added with the same three arguments; of several, the
+ * last. Returns 1; or 0 with ASYNCJOB_R_NO_HOOKS or ASYNCJOB_R_IN_JOB.
+ */
+int asyncjob_remove_switch_hooks(void (*enter)(ASYNC_JOB* job, void* arg),
+                                 void (*leave)(ASYNC_JOB* job, void* arg), void* arg);
 
 #ifdef __cplusplus
 }
