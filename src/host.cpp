@@ -41,6 +41,17 @@ __attribute__((weak)) void ERR_set_error(int lib, int reason, const char* format
 __attribute__((weak)) void ERR_put_error(int, int, int, const char* file, int line);  // 1.1
 __attribute__((weak)) int ERR_load_strings(int lib, ReasonString* strings);
 __attribute__((weak)) void* OSSL_LIB_CTX_get0_global_default();
+__attribute__((weak)) int ERR_set_error_data(char* data, int flags);
+__attribute__((weak)) unsigned long ERR_peek_error();
+__attribute__((weak)) unsigned long ERR_peek_error_all(const char** file, int* line,
+                                                       const char** function, const char** data,
+                                                       int* flags);  // 3.0
+__attribute__((weak)) unsigned long ERR_get_error();
+__attribute__((weak)) int ERR_set_mark();
+__attribute__((weak)) int ERR_pop_to_mark();
+__attribute__((weak)) int ERR_clear_last_mark();
+__attribute__((weak)) void* CRYPTO_malloc(std::size_t size, const char* file, int line);
+__attribute__((weak)) void* ERR_get_state();
 
 // Ours; weak, so that a static libcrypto's takes its place instead of clashing with it. The
 // second name is always ours.
@@ -97,6 +108,7 @@ struct Libcrypto {
     decltype(&ERR_load_strings) err_load_strings;
     decltype(&OSSL_LIB_CTX_get0_global_default) get0_global_default;
     SetDefault set0_default;
+    ErrorCalls errors;
 };
 
 // NULL while there is no libcrypto in the process; never freed, as it never changes.
@@ -140,7 +152,10 @@ bool fill(Libcrypto& into) {
                 &ERR_put_error,
                 &ERR_load_strings,
                 &OSSL_LIB_CTX_get0_global_default,
-                find_set_default(nullptr)};
+                find_set_default(nullptr),
+                {&ERR_new, &ERR_set_debug, &ERR_set_error, &ERR_set_error_data, &ERR_peek_error,
+                 &ERR_peek_error_all, &ERR_get_error, &ERR_set_mark, &ERR_pop_to_mark,
+                 &ERR_clear_last_mark, &CRYPTO_malloc, &ERR_get_state}};
         return true;
     }
     void* const library = find_library();
@@ -153,6 +168,18 @@ bool fill(Libcrypto& into) {
     find_symbol(library, "ERR_load_strings", into.err_load_strings);
     find_symbol(library, "OSSL_LIB_CTX_get0_global_default", into.get0_global_default);
     into.set0_default = find_set_default(library);
+    into.errors.make = into.err_new;
+    into.errors.set_debug = into.err_set_debug;
+    into.errors.set_error = into.err_set_error;
+    find_symbol(library, "ERR_set_error_data", into.errors.set_data);
+    find_symbol(library, "ERR_peek_error", into.errors.peek);
+    find_symbol(library, "ERR_peek_error_all", into.errors.peek_all);
+    find_symbol(library, "ERR_get_error", into.errors.get);
+    find_symbol(library, "ERR_set_mark", into.errors.set_mark);
+    find_symbol(library, "ERR_pop_to_mark", into.errors.pop_to_mark);
+    find_symbol(library, "ERR_clear_last_mark", into.errors.clear_last_mark);
+    find_symbol(library, "CRYPTO_malloc", into.errors.allocate);
+    find_symbol(library, "ERR_get_state", into.errors.get_state);
     return into.err_load_strings != nullptr;
 }
 
@@ -247,6 +274,19 @@ void raise(int reason, const char* function) noexcept {
         }
     }
     errno = error_number;
+}
+
+const ErrorCalls* error_calls() noexcept {
+    const Libcrypto* const host = get();
+    if (host == nullptr)
+        return nullptr;
+    const ErrorCalls& calls = host->errors;
+    const bool has_all =
+        calls.make != nullptr && calls.set_debug != nullptr && calls.set_error != nullptr &&
+        calls.set_data != nullptr && calls.peek != nullptr && calls.peek_all != nullptr &&
+        calls.get != nullptr && calls.set_mark != nullptr && calls.pop_to_mark != nullptr &&
+        calls.clear_last_mark != nullptr && calls.allocate != nullptr;
+    return has_all ? &calls : nullptr;
 }
 
 void* lib_ctx() noexcept {

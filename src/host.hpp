@@ -6,6 +6,7 @@
 // Next layer down: libcrypto, found at run time.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace asyncjob::host {
@@ -29,5 +30,25 @@ void follow_lib_ctx(std::uint32_t* flags, std::uint32_t bit) noexcept;
 
 // Makes `ctx` (NULL: the process's) the calling thread's default, and returns what was.
 [[nodiscard]] void* exchange_lib_ctx(void* ctx) noexcept;
+
+// libcrypto's functions for a thread's error queue, from 3.0 on; see <openssl/err.h>.
+struct ErrorCalls {
+    void (*make)();  // ERR_new
+    void (*set_debug)(const char* file, int line, const char* function);
+    void (*set_error)(int lib, int reason, const char* format, ...);
+    int (*set_data)(char* data, int flags);  // ERR_set_error_data
+    unsigned long (*peek)();                 // ERR_peek_error
+    unsigned long (*peek_all)(const char** file, int* line, const char** function,
+                              const char** data, int* flags);  // ERR_peek_error_all
+    unsigned long (*get)();                                    // ERR_get_error
+    int (*set_mark)();
+    int (*pop_to_mark)();
+    int (*clear_last_mark)();
+    void* (*allocate)(std::size_t size, const char* file, int line);  // CRYPTO_malloc
+    void* (*get_state)();  // ERR_get_state; NULL where there is none
+};
+
+// NULL without such a libcrypto.
+[[nodiscard]] const ErrorCalls* error_calls() noexcept;
 
 }  // namespace asyncjob::host

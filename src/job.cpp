@@ -25,6 +25,7 @@ async_job_st* async_job_st::at_top_of(asyncjob::Stack& stack, unsigned last_seri
     job->lib_ctx = nullptr;
     job->rest.exceptions = {};
     job->blocked = 0;
+    job->errors = {};
     job->locals = {};
     job->heap_args = nullptr;
     job->ticket.store(reinterpret_cast<std::uintptr_t>(job) | last_serial,

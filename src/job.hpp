@@ -23,6 +23,7 @@
 #include <cstdint>
 
 #include "api.hpp"
+#include "error_queue.hpp"
 #include "fiber.hpp"
 #include "local.hpp"
 
@@ -54,6 +55,7 @@ struct alignas(64) async_job_st {
     unsigned blocked;                  // ASYNC_block_pause() calls to be undone
     std::atomic<std::uint64_t> owner;  // ThreadState::key
     asyncjob::WakeSlot* slot;          // with unusual::has_handle only, see wake.hpp
+    asyncjob::CarriedErrors errors;    // with unusual::carries_errors only
     asyncjob::LocalValues locals;      // with unusual::has_locals only
     void* heap_args;                   // what holds the arguments, if the stack does not; else NULL
     async_job_st* made_before;         // in the pool's list of all its jobs

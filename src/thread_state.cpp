@@ -60,6 +60,32 @@ bool have_exit_key() {
     return true;
 }
 
+void find_errors(ThreadState& self) {
+    bool ask = false;
+    self.errors = find_thread_errors(ask);
+    self.special &= ~unusual::asks_for_errors;
+    if (ask)
+        self.special |= unusual::asks_for_errors;
+}
+
+// Whether the error queue has entries.
+bool has_errors(ThreadState& self) {
+    if (*self.errors.place != self.errors.state) [[unlikely]]
+        find_errors(self);
+    return (self.special & unusual::asks_for_errors) != 0 ? ask_for_errors()
+                                                          : !self.errors.state->empty();
+}
+
+// Does what an error queue needs at a switch, if there is anything in it or put aside.
+template <typename Switch>
+void carry_errors(ThreadState& self, Job& job, Switch to) {
+    if (!has_errors(self) && (job.fiber.unusual & unusual::carries_errors) == 0)
+        return;
+    job.fiber.unusual &= ~unusual::carries_errors;
+    if ((job.errors.*to)())
+        job.fiber.unusual |= unusual::carries_errors;
+}
+
 // Finds what may have come into the process with a dlopen(): libcrypto, a C++ runtime.
 void look_around(ThreadState& self) {
     const unsigned long long libraries = os::libraries_loaded();
@@ -68,6 +94,7 @@ void look_around(ThreadState& self) {
     self.libraries = libraries;
     host::look_around();
     self.places = find_carried_places(&self.no_exceptions);
+    find_errors(self);
 }
 
 // The thread's first use of jobs.
@@ -199,6 +226,7 @@ int start(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result, JobFunction fun
     job.fiber.unusual |= unusual::is_fresh | unusual::is_listed;
     job.wait = wait;
     run_enter_hooks(self, job, job.name());
+    carry_errors(self, job, &CarriedErrors::start);
     job.lib_ctx = host::lib_ctx();
     exchange_exceptions(job.fiber, job.rest, self.places);
     enter_from_outer(self, job);
@@ -237,6 +265,7 @@ int resume_paused(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_JOB* na
     job.fiber.unusual &= ~unusual::is_seen;
     self.pool.settle();
     run_enter_hooks(self, job, name);
+    carry_errors(self, job, &CarriedErrors::resume);
     if (job.wait != nullptr)
         job.wait->end_round();
     job.lib_ctx = host::exchange_lib_ctx(job.lib_ctx);
@@ -298,6 +327,7 @@ int pause(ASYNC_JOB* name) {
         job.fiber.unusual &= ~unusual::is_fresh;
         job.fiber.unusual |= unusual::young_at_first;
     }
+    carry_errors(self, job, &CarriedErrors::pause);
     job.lib_ctx = host::exchange_lib_ctx(job.lib_ctx);
     exchange_exceptions(job.fiber, job.rest, self.places);
     arch::Slot const outside = self.outside;
@@ -321,6 +351,8 @@ void report_end(Job& job, int value) {
         job.locals.destroy();
         *self.places.error_number = error_number;
     }
+    if ((job.fiber.unusual & unusual::carries_errors) != 0)
+        job.errors.end();
     report_end(job, value);
     leave_to_outer(self, job);
     // errno is not given back: the end of a job is a return, and errno goes with it.
@@ -462,8 +494,8 @@ int asyncjob_start_with_args(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* resu
     if (job == nullptr || function == nullptr || size > Job::few_args) [[unlikely]]
         return asyncjob_start_or_resume(handle, wait, result, function, args, size);
     const std::uint32_t bits = self.special | job->fiber.unusual;
-    if ((bits & ~unusual::fp_mode) != 0 || self.places.exceptions->any() || self.current != nullptr)
-        [[unlikely]]
+    if ((bits & ~unusual::fp_mode) != 0 || self.places.exceptions->any() ||
+        self.errors.maybe_any() || self.current != nullptr) [[unlikely]]
         return asyncjob_start_or_resume(handle, wait, result, function, args, size);
     job->top = job->copy_few_args(args, size);
     job->fiber.unusual = unusual::is_fresh | unusual::is_listed;
@@ -492,6 +524,10 @@ static_assert(offsetof(ThreadState, places.error_number) == ASYNCJOB_THREAD_ERRN
 static_assert(offsetof(ThreadState, places.exceptions) == ASYNCJOB_THREAD_EXCEPTIONS);
 static_assert(offsetof(ThreadState, outside) == ASYNCJOB_THREAD_OUTSIDE);
 static_assert(offsetof(ThreadState, special) == ASYNCJOB_THREAD_SPECIAL);
+static_assert(offsetof(ThreadState, errors.place) == ASYNCJOB_THREAD_ERRORS_PLACE);
+static_assert(offsetof(ThreadState, errors.state) == ASYNCJOB_THREAD_ERRORS_STATE);
+static_assert(offsetof(ErrorState, top) == ASYNCJOB_ERRORS_TOP);
+static_assert(offsetof(ErrorState, bottom) == ASYNCJOB_ERRORS_BOTTOM);
 static_assert(offsetof(ThreadState, pool) + JobPool::offset_of_idle() == ASYNCJOB_THREAD_IDLE);
 static_assert(offsetof(ThreadState, pool) + JobPool::offset_of_idle_count() ==
               ASYNCJOB_THREAD_IDLE_COUNT);

@@ -29,6 +29,7 @@ struct alignas(64) ThreadState {
     CarriedPlaces places{};
     arch::Slot outside = nullptr;  // the frame of whoever entered the current job
     std::uint32_t special = 0;     // see unusual.hpp; 0 for nearly all threads
+    ThreadErrors errors{};         // NULL until the thread uses jobs
     JobPool pool;
     int last_reason = 0;
     Mailbox* mailbox = nullptr;        // from when it is first needed

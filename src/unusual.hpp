@@ -10,11 +10,12 @@
 namespace asyncjob::unusual {
 
 // Of a thread.
-inline constexpr std::uint32_t shares_fp_mode = 1;    // asyncjob_share_fp_mode()
-inline constexpr std::uint32_t compares_fp_mode = 2;  // on processors that prefer it
-inline constexpr std::uint32_t has_lib_ctx = 4;       // some side's is not the process's
-inline constexpr std::uint32_t is_watched = 8;        // by memcheck
-inline constexpr std::uint32_t has_hooks = 0x10000;   // asyncjob_add_switch_hooks()
+inline constexpr std::uint32_t shares_fp_mode = 1;         // asyncjob_share_fp_mode()
+inline constexpr std::uint32_t compares_fp_mode = 2;       // on processors that prefer it
+inline constexpr std::uint32_t has_lib_ctx = 4;            // some side's is not the process's
+inline constexpr std::uint32_t is_watched = 8;             // by memcheck
+inline constexpr std::uint32_t has_hooks = 0x10000;        // asyncjob_add_switch_hooks()
+inline constexpr std::uint32_t asks_for_errors = 0x20000;  // has to, see error_queue.hpp
 
 // Of a job.
 inline constexpr std::uint32_t is_bare = 16;     // the suspended side kept no control words
@@ -26,6 +27,7 @@ inline constexpr std::uint32_t carries_exceptions = 512;
 inline constexpr std::uint32_t is_cancelled = 1024;  // it pauses no more
 inline constexpr std::uint32_t is_seen = 2048;       // to be ready, see job_wake.hpp
 inline constexpr std::uint32_t is_held = 0x40000;    // runs code of others off its stack: no pause
+inline constexpr std::uint32_t carries_errors = 0x80000;
 
 // Of a job, and of no concern to any but its end.
 inline constexpr std::uint32_t has_large_args = 4096;  // frees them, or their room

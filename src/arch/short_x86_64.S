@@ -38,6 +38,19 @@ name:                                                                         \
         orq     (scratch), found
 
 /*
+ * Jumps if there may be entries in the thread's error queue (ThreadErrors::maybe_any()). The
+ * thread has used jobs before.
+ */
+#define JUMP_IF_ERRORS(state, scratch, to)                                    \
+        movq    THREAD(ERRORS_PLACE), state;                                  \
+        movq    (state), state;                                               \
+        cmpq    THREAD(ERRORS_STATE), state;                                  \
+        jne     to;                                                           \
+        movl    ASYNCJOB_ERRORS_TOP(state), scratch##d;                       \
+        cmpl    ASYNCJOB_ERRORS_BOTTOM(state), scratch##d;                    \
+        jne     to
+
+/*
  * All of a resume that comes before the control words: checks, the structures, errno and the
  * frame. Remembers the CFI without that frame.
  */
@@ -46,6 +59,7 @@ name:                                                                         \
         xorq    %rax, %r9;                                                    \
         cmpq    JOB(TICKET), %r9;                                             \
         jne     .Llong_start;                                                 \
+        JUMP_IF_ERRORS(%rcx, %r9, .Llong_start);                              \
         LOOK_FOR_EXCEPTIONS(%rcx, %r9);                                       \
         orq     THREAD(CURRENT), %r9;                                         \
         jnz     .Llong_start;                                                 \
@@ -192,6 +206,7 @@ ENTER_PUBLIC(ASYNC_start_job)
         orl     JOB(UNUSUAL), %r9d
         testl   $~ASYNCJOB_FP_MODE, %r9d
         jnz     .Llong_start
+        JUMP_IF_ERRORS(%rax, %r8, .Llong_new)
         LOOK_FOR_EXCEPTIONS(%rax, %r8)
         orq     THREAD(CURRENT), %r8
         jnz     .Llong_new
@@ -270,6 +285,7 @@ ENTER_PUBLIC(ASYNC_pause_job)
         andq    $~ASYNCJOB_JOB_SERIAL_BITS, %r10
         movl    THREAD(SPECIAL), %r8d
         orl     JOB(UNUSUAL), %r8d
+        JUMP_IF_ERRORS(%rcx, %r9, .Llong_pause)
         LOOK_FOR_EXCEPTIONS(%rcx, %r9)
         jnz     .Llong_pause
         testl   %r8d, %r8d

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+// Error queues. Contract: error_queue.hpp.
+//
+// What a job inherited is told from what it has added by a tag: a number of marks on the newest
+// inherited entry (ERR_set_mark() makes marks, and nobody makes so many), added to the count in the
+// block directly. The tag moves with the entry and is gone when the entry is: cleared, read, or
+// pushed out of the ring. All older entries are then gone as well, so the newest tag in the queue
+// is that of the innermost job that inherits.
+//
+// Where the layout is not as expected there are no tags: a job takes all entries with it then,
+// inherited or not, until it ends, and all its marks are put on its newest entry.
+#include "error_queue.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <iterator>
+#include <new>
+
+#include "host.hpp"
+#include "os/thread_slot.hpp"
+
+namespace asyncjob {
+
+namespace {
+
+using host::ErrorCalls;
+
+constexpr ErrorState no_errors{};
+constexpr const void* no_errors_place = &no_errors;
+
+std::atomic<bool> layout_is_known = false;
+
+constexpr int tag = 1 << 20;
+// Jobs that pop to a mark which they have not set take one from a tag.
+int tags_in(int marks) {
+    return (marks + tag / 2) / tag;
+}
+int marks_without_tags(int marks) {
+    return std::max(marks - tags_in(marks) * tag, 0);
+}
+
+constexpr int lib_of(unsigned long code) {
+    constexpr unsigned long system = 1UL << 31U;
+    return (code & system) != 0 ? 2 : static_cast<int>((code >> 23U) & 0xffU);
+}
+constexpr int reason_of(unsigned long code) {
+    constexpr unsigned long system = 1UL << 31U;
+    return static_cast<int>((code & system) != 0 ? code & (system - 1) : code & 0x7fffffU);
+}
+
+// The calling thread's block, if it is known what is in it.
+ErrorState* known_state(const ErrorCalls& calls) {
+    return layout_is_known.load(std::memory_order_relaxed)
+               ? static_cast<ErrorState*>(calls.get_state())
+               : nullptr;
+}
+
+void push_probe(const ErrorCalls& calls) {
+    calls.make();
+    calls.set_debug("asyncjob", 0, "probe");
+    calls.set_error(lib_of(0), 1, nullptr);
+}
+
+// Whether the block changes as the layout says, and as entries and marks are added and removed
+// again. A queue that is nearly full is left alone.
+bool behaves(const ErrorCalls& calls, const volatile ErrorState& state) {
+    const int top = state.top;
+    const int bottom = state.bottom;
+    constexpr auto in_ring = [](int at) { return at >= 0 && at < ErrorState::size; };
+    if (!in_ring(top) || !in_ring(bottom) ||
+        (top - bottom + ErrorState::size) % ErrorState::size >= ErrorState::size - 3)
+        return false;
+    const int next = (top + 1) % ErrorState::size;
+    const bool had_any = calls.set_mark() == 1;  // so that the probe can be popped again
+    bool good = had_any == (top != bottom);
+    push_probe(calls);
+    good = good && state.top == next && state.bottom == bottom && state.marks[next] == 0;
+    calls.set_mark();
+    calls.set_mark();
+    good = good && state.marks[next] == 2;
+    calls.pop_to_mark();
+    calls.pop_to_mark();
+    good = good && state.marks[next] == 0 && state.top == next;
+    calls.pop_to_mark();
+    return good && state.top == top && state.bottom == bottom;
+}
+
+ErrorState* state_of_thread() {
+    const ErrorCalls* const calls = host::error_calls();
+    return calls != nullptr ? known_state(*calls) : nullptr;
+}
+
+bool newest_is_tagged() {
+    const ErrorState* const state = state_of_thread();
+    return state != nullptr && !state->empty() && tags_in(state->marks[state->top]) != 0;
+}
+
+void remove_newest_tag() {
+    ErrorState* const state = state_of_thread();
+    if (state == nullptr)
+        return;
+    for (int at = state->top; at != state->bottom;
+         at = (at + ErrorState::size - 1) % ErrorState::size) {
+        if (tags_in(state->marks[at]) == 0)
+            continue;
+        state->marks[at] = std::max(state->marks[at] - tag, 0);
+        return;
+    }
+}
+
+class KeepErrno {
+  public:
+    KeepErrno() = default;
+    ~KeepErrno() { errno = number_; }
+    KeepErrno(const KeepErrno&) = delete;
+    KeepErrno& operator=(const KeepErrno&) = delete;
+
+  private:
+    int number_ = errno;
+};
+
+}  // namespace
+
+ThreadErrors find_thread_errors(bool& ask) noexcept {
+    const KeepErrno keep;
+    const ThreadErrors none{&no_errors_place, &no_errors};
+    ask = false;
+    const ErrorCalls* const calls = host::error_calls();
+    if (calls == nullptr)
+        return none;
+    const auto* const state =
+        calls->get_state != nullptr ? static_cast<ErrorState*>(calls->get_state()) : nullptr;
+    ask = true;
+    if (state == nullptr)
+        return none;  // libcrypto has been cleaned up, or does not tell
+    if (!layout_is_known.load(std::memory_order_relaxed)) {
+        if (!behaves(*calls, *state))
+            return none;
+        layout_is_known.store(true, std::memory_order_relaxed);
+    }
+    const void* const* const place = os::place_of_specific(state);
+    if (place == nullptr)
+        return none;
+    ask = false;
+    return {place, state};
+}
+
+bool ask_for_errors() noexcept {
+    const KeepErrno keep;
+    const ErrorCalls* const calls = host::error_calls();
+    return calls != nullptr && calls->peek() != 0;
+}
+
+// One allocation with the strings behind it, but for the data, which is given to libcrypto.
+struct CarriedErrors::Entry {
+    Entry* next;
+    unsigned long code;
+    int line;
+    int marks;
+    int data_flags;
+    char* data;
+    const char* function;
+
+    static constexpr int data_is_allocated = 1;  // ERR_TXT_MALLOCED
+
+    [[nodiscard]] const char* file() const { return reinterpret_cast<const char*>(this + 1); }
+
+    // NULL when out of memory.
+    static Entry* make(const ErrorCalls& calls, std::size_t file_size, std::size_t function_size,
+                       std::size_t data_size) {
+        void* const memory = std::malloc(sizeof(Entry) + file_size + function_size);
+        if (memory == nullptr)
+            return nullptr;
+        auto* const entry = new (memory) Entry{};
+        if (data_size != 0) {
+            entry->data = static_cast<char*>(calls.allocate(data_size, "asyncjob", 0));
+            if (entry->data == nullptr) {
+                std::free(memory);
+                return nullptr;
+            }
+        }
+        return entry;
+    }
+};
+
+void CarriedErrors::List::append(Entry* entry) {
+    entry->next = nullptr;
+    (last != nullptr ? last->next : first) = entry;
+    last = entry;
+}
+
+// The oldest entry is copied before it is taken out, so that none is lost for want of memory.
+CarriedErrors::List CarriedErrors::take_all() {
+    List list;
+    const ErrorCalls* const calls = host::error_calls();
+    if (calls == nullptr)
+        return list;
+    const ErrorState* const state = known_state(*calls);
+    int marks[ErrorState::size] = {};
+    int unplaced_marks = 0;
+    if (state != nullptr)
+        std::copy(std::begin(state->marks), std::end(state->marks), marks);
+    else
+        while (calls->clear_last_mark() == 1)
+            ++unplaced_marks;
+    const char* file = nullptr;
+    const char* function = nullptr;
+    const char* data = nullptr;
+    int line = 0;
+    int data_flags = 0;
+    while (const unsigned long code =
+               calls->peek_all(&file, &line, &function, &data, &data_flags)) {
+        const bool copies_data = (data_flags & Entry::data_is_allocated) != 0;
+        const std::size_t file_size = std::strlen(file) + 1;
+        const std::size_t function_size = std::strlen(function) + 1;
+        const std::size_t data_size = copies_data ? std::strlen(data) + 1 : 0;
+        Entry* const entry = Entry::make(*calls, file_size, function_size, data_size);
+        if (entry == nullptr)
+            break;
+        auto* const strings = reinterpret_cast<char*>(entry + 1);
+        std::memcpy(strings, file, file_size);
+        std::memcpy(strings + file_size, function, function_size);
+        entry->function = strings + file_size;
+        if (copies_data)
+            std::memcpy(entry->data, data, data_size);
+        else if (data_flags != 0)
+            entry->data = const_cast<char*>(data);  // somebody's constant
+        entry->code = code;
+        entry->line = line;
+        entry->data_flags = data_flags;
+        (void)calls->get();
+        if (state != nullptr)
+            entry->marks = marks[state->bottom];
+        list.append(entry);
+    }
+    if (list.last != nullptr && unplaced_marks != 0)
+        list.last->marks = unplaced_marks;
+    return list;
+}
+
+void CarriedErrors::give(List& list) {
+    const ErrorCalls* const calls = host::error_calls();
+    while (Entry* const entry = list.first) {
+        list.first = entry->next;
+        calls->make();
+        calls->set_debug(entry->file(), entry->line, entry->function);
+        calls->set_error(lib_of(entry->code), reason_of(entry->code), nullptr);
+        if (entry->data_flags != 0)
+            calls->set_data(entry->data, entry->data_flags);
+        for (int mark = marks_without_tags(entry->marks); mark > 0; --mark)
+            calls->set_mark();
+        if (const int tags = tags_in(entry->marks); tags != 0)
+            if (ErrorState* const state = known_state(*calls))
+                state->marks[state->top] += tags * tag;
+        std::free(entry);
+    }
+    list = {};
+}
+
+// Removes the newest tag. Returns what is behind its entry: all, if there is none.
+CarriedErrors::List CarriedErrors::split_behind_inherited(List& all) {
+    Entry* newest = nullptr;
+    for (Entry* entry = all.first; entry != nullptr; entry = entry->next)
+        if (tags_in(entry->marks) != 0)
+            newest = entry;
+    List rest = all;
+    if (newest == nullptr) {
+        all = {};
+        return rest;
+    }
+    newest->marks = std::max(newest->marks - tag, 0);
+    rest.first = newest->next;
+    if (rest.first == nullptr)
+        rest.last = nullptr;
+    newest->next = nullptr;
+    all.last = newest;
+    return rest;
+}
+
+bool CarriedErrors::start() noexcept {
+    const KeepErrno keep;
+    ErrorState* const state = state_of_thread();
+    if (state == nullptr || state->empty())
+        return false;
+    state->marks[state->top] += tag;
+    inherits_ = true;
+    return true;
+}
+
+bool CarriedErrors::pause() noexcept {
+    const KeepErrno keep;
+    if (inherits_ && newest_is_tagged()) {  // it has left none of its own
+        inherits_ = false;
+        remove_newest_tag();
+        return false;
+    }
+    List all = take_all();
+    List jobs = all;
+    if (inherits_) {
+        jobs = split_behind_inherited(all);
+        give(all);
+        inherits_ = false;
+    }
+    give(list_);
+    list_ = jobs;
+    return list_.first != nullptr;
+}
+
+bool CarriedErrors::resume() noexcept {
+    const KeepErrno keep;
+    List starters = take_all();
+    give(list_);
+    list_ = starters;
+    return list_.first != nullptr;
+}
+
+void CarriedErrors::end() noexcept {
+    const KeepErrno keep;
+    if (inherits_) {
+        inherits_ = false;
+        remove_newest_tag();
+        return;
+    }
+    if (list_.first == nullptr)
+        return;
+    List jobs = take_all();
+    give(list_);
+    give(jobs);
+}
+
+}  // namespace asyncjob
