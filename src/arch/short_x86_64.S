@@ -42,9 +42,9 @@ name:                                                                         \
  * thread has used jobs before.
  */
 #define JUMP_IF_ERRORS(state, scratch, to)                                    \
-        movq    THREAD(ERRORS_PLACE), state;                                  \
-        movq    (state), state;                                               \
-        cmpq    THREAD(ERRORS_STATE), state;                                  \
+        movq    THREAD(ERRORS_STATE), state;                                  \
+        movq    THREAD(ERRORS_PLACE), scratch;                                \
+        cmpq    (scratch), state;                                             \
         jne     to;                                                           \
         movl    ASYNCJOB_ERRORS_TOP(state), scratch##d;                       \
         cmpl    ASYNCJOB_ERRORS_BOTTOM(state), scratch##d;                    \
