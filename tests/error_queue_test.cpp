@@ -17,6 +17,7 @@
 namespace {
 std::atomic<bool> hides_state = false;
 std::atomic<int> states_given = 0;
+std::atomic<bool> out_of_memory = false;
 }  // namespace
 
 // Binds before libcrypto's, for the library under test. ERR_get_state() returns this.
@@ -24,6 +25,15 @@ extern "C" ERR_STATE* ERR_get_state() {
     static const auto next = reinterpret_cast<ERR_STATE* (*)()>(dlsym(RTLD_NEXT, "ERR_get_state"));
     ++states_given;
     return hides_state ? nullptr : next();
+}
+
+// The same: memory for an entry's data, for the library under test alone.
+extern "C" void* CRYPTO_malloc(std::size_t size, const char* file, int line) {
+    static const auto next =
+        reinterpret_cast<decltype(&CRYPTO_malloc)>(dlsym(RTLD_NEXT, "CRYPTO_malloc"));
+    if (out_of_memory && std::string(file) == "asyncjob")
+        return nullptr;
+    return next(size, file, line);
 }
 
 namespace test {
@@ -455,6 +465,25 @@ TEST(ErrorQueue, AThreadThatIsDoneWithLibcryptoGetsAnotherQueue) {
             std::free(in_its_place);
             EXPECT_EQ(job.go(), ASYNC_FINISH);
         }
+    });
+}
+
+TEST(ErrorQueue, WithoutMemoryEntriesStayInTheQueueAndNoneIsLost) {
+    on_thread([] {
+        TestJob job([] {
+            push(1);
+            push(2);
+            ERR_add_error_data(1, "data");
+            push(3);
+            out_of_memory = true;
+            ASYNC_pause_job();
+            EXPECT_EQ(take(), Reasons{1});
+        });
+        EXPECT_EQ(job.go(), ASYNC_PAUSE);
+        out_of_memory = false;
+        EXPECT_EQ(ERR_GET_REASON(ERR_peek_error()), 2);
+        EXPECT_EQ(job.go(), ASYNC_FINISH);
+        EXPECT_EQ(take(), (Reasons{2, 3}));
     });
 }
 
