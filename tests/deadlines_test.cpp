@@ -240,18 +240,17 @@ TEST(Deadline, IsListedWithoutAnFdAndSeenByOneThatComesLater) {
 }
 
 TEST(Deadline, OfAThreadThatHasEndedIsForgottenByTheNext) {
-    std::thread([] {
-        const int fd = asyncjob_ready_fd();
-        static_cast<void>(fd);
-        auto* const left = new TestJob([] {
-            const timespec deadline = at(now() + 5 * ms);
-            (void)asyncjob_pause_until(&deadline);
-        });
-        EXPECT_EQ(left->go(), ASYNC_PAUSE);
+    const auto wait = [] {
+        const timespec deadline = at(now() + 5 * ms);
+        (void)asyncjob_pause_until(&deadline);
+    };
+    TestJob cancelled(wait);
+    TestJob behind(wait);
+    std::thread([&] {
+        EXPECT_GE(asyncjob_ready_fd(), 0);
+        EXPECT_EQ(cancelled.go(), ASYNC_PAUSE);
         EXPECT_EQ(asyncjob_cancel_all(), 1U);
-        delete left;
-        auto* const behind = new Waiter(now() + 5 * ms);
-        static_cast<void>(behind);
+        EXPECT_EQ(behind.go(), ASYNC_PAUSE);
     }).join();
     std::thread([] {
         const int fd = asyncjob_ready_fd();

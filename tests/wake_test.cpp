@@ -147,11 +147,11 @@ TEST(ReadyFd, ManyThreadsOneAfterAnotherNeedNoMoreThanOne) {
     };
     const auto use = [] {
         std::thread([] {
-            WaitingJobs jobs(1);
             const int fd = asyncjob_ready_fd();
             EXPECT_FALSE(is_readable(fd));
-            jobs.wake(0);
-            EXPECT_TRUE(is_readable(fd));
+            TestJob job([] { EXPECT_EQ(asyncjob_wake(handle_of(ASYNC_get_current_job())), 1); });
+            EXPECT_EQ(job.go(), ASYNC_FINISH);
+            EXPECT_TRUE(is_readable(fd)) << "nobody takes it, the next thread neither";
         }).join();
     };
     use();
