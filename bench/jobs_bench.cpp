@@ -313,6 +313,7 @@ int run_jobs_bench(int argc, char** argv) {
     add_coroutine2_benchmarks();
     add_ucontext_benchmarks();
     add_floor_benchmarks();
+    add_wake_benchmarks();
     benchmark::RunSpecifiedBenchmarks();
     return 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Registers the benchmarks of what else switches stacks. A function whose peer the build did
-// not find, or that this platform has not, does nothing.
+// Registers the benchmarks of what else switches stacks, and of wakes. A function whose peer the
+// build did not find, or that this platform has not, does nothing.
 #pragma once
 
 #include <cstddef>
@@ -11,3 +11,4 @@ void add_boost_benchmarks(const std::vector<std::size_t>& sweeps);
 void add_coroutine2_benchmarks();  // Boost.Coroutine2: coroutine2
 void add_ucontext_benchmarks();    // glibc: ucontext
 void add_floor_benchmarks();       // a bare switch in assembly: floor
+void add_wake_benchmarks();        // wakes against an eventfd for each job: ours, stock
