@@ -9,8 +9,7 @@ namespace asyncjob {
 bool Deadlines::add(Deadline* deadline, os::Time at) noexcept {
     if (size_ + 1 >= capacity_) {
         const std::size_t capacity = capacity_ == 0 ? first_capacity : 2 * capacity_;
-        auto* const heap =
-            static_cast<Deadline**>(std::realloc(heap_, capacity * sizeof(Deadline*)));
+        auto* const heap = static_cast<Deadline**>(std::realloc(heap_, capacity * sizeof(void*)));
         if (heap == nullptr)
             return false;
         heap_ = heap;
@@ -39,7 +38,9 @@ void Deadlines::clear() noexcept {
     for (std::size_t place = 1; place <= size_; ++place)
         heap_[place]->place = 0;
     std::free(heap_);
-    *this = Deadlines{};
+    heap_ = nullptr;
+    size_ = 0;
+    capacity_ = 0;
 }
 
 // `deadline` belongs at `place`, which is free, or above.

@@ -129,7 +129,8 @@ Reason pause_until(os::Time deadline, int& meaning) noexcept {
 
 bool can_pause() noexcept {
     const Job* const job = this_thread.current_job();
-    return job != nullptr && (job->fiber.unusual & unusual::is_cancelled) == 0 && !job->is_blocked();
+    return job != nullptr && (job->fiber.unusual & unusual::is_cancelled) == 0 &&
+           !job->is_blocked();
 }
 
 Reason ready_fd(int& fd) noexcept {
@@ -158,7 +159,7 @@ std::size_t take_ready(ASYNC_JOB** jobs, std::size_t max) noexcept {
         if (!job.is_paused_for(self.key, slot->job)) {
             job.fiber.unusual |= unusual::is_seen;
             Mailbox::defer(slot);
-        } else if (mailbox.drop(slot)) {
+        } else if (Mailbox::drop(slot)) {
             slot->was_woken = true;
             if (becomes_taken(mailbox, slot))
                 jobs[count++] = slot->job;

@@ -69,6 +69,7 @@ struct alignas(64) WakeSlot : Deadline {
 
 static_assert(sizeof(WakeSlot) == 64);
 
+// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): wakers have a line of their own.
 class alignas(64) Mailbox {
   public:
     // One that no thread has. NULL: out of memory.
@@ -94,12 +95,12 @@ class alignas(64) Mailbox {
     void collect() noexcept;
     [[nodiscard]] WakeSlot* next() noexcept;  // NULL: no more
     // The slot is no longer linked. Returns whether it was woken.
-    bool drop(WakeSlot* slot) noexcept;
+    static bool drop(WakeSlot* slot) noexcept;
     static void defer(WakeSlot* slot) { slot->is_deferred = true; }
     void settle(os::Time now) noexcept;
     // Whether settle() and the deadlines need to know the time.
     [[nodiscard]] bool has_times() const {
-        return timer_ != os::never || deadlines.earliest() != nullptr;
+        return timer_ != os::never || deadlines.earliest_time() != os::never;
     }
 
     // The job of a slot that is deferred pauses.
@@ -107,8 +108,6 @@ class alignas(64) Mailbox {
 
     // A deadline was added.
     void follow_deadlines() noexcept;
-
-    Deadlines deadlines;
 
   private:
     friend struct WakeSlot;
@@ -141,6 +140,9 @@ class alignas(64) Mailbox {
     os::Time timer_ = os::never;      // what the timer is set to
     Mailbox* made_before_ = nullptr;  // in the list of all
     Mailbox* next_idle_ = nullptr;
+
+  public:
+    Deadlines deadlines;
 };
 
 }  // namespace asyncjob

@@ -22,7 +22,7 @@ class MailboxTest : public testing::Test {
     WakeSlot* take() {
         mailbox.collect();
         WakeSlot* slot = mailbox.next();
-        while (slot != nullptr && !mailbox.drop(slot))
+        while (slot != nullptr && !Mailbox::drop(slot))
             slot = mailbox.next();
         mailbox.settle(0);
         return slot;
