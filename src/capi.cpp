@@ -188,9 +188,10 @@ const char* asyncjob_reason_string(int reason) {
         case ASYNCJOB_R_NO_MEMORY:
             return "out of memory for a job, its arguments or a wait context";
         case ASYNCJOB_R_NO_STACK:
-            return "no memory or address space for a stack (ulimit -v, vm.overcommit_memory?)";
+            return "no memory for a stack (a cgroup's limit, vm.overcommit_memory, ulimit -d or "
+                   "-l?)";
         case ASYNCJOB_R_NO_GUARD:
-            return "no guard for a stack: raise vm.max_map_count, or use Linux 6.13 or later";
+            return "no guard for a stack: the kernel refuses mprotect(); use Linux 6.13 or later";
         case ASYNCJOB_R_STACK_TOO_SMALL:
             return "the function of ASYNC_set_mem_functions gave a stack of less than 16 KiB";
         case ASYNCJOB_R_NOT_CAPABLE:
@@ -217,6 +218,25 @@ const char* asyncjob_reason_string(int reason) {
             return "a switch hook must not start, resume or cancel jobs";
         case ASYNCJOB_R_NO_HOOKS:
             return "this thread has no such switch hooks: pass what was added, on the same thread";
+        case ASYNCJOB_R_POOL_IS_FULL:
+            return "the thread has as many jobs as its limit allows: wait for one to end "
+                   "(asyncjob_on_slot_free), or raise the limit";
+        case ASYNCJOB_R_NO_ADDRESSES:
+            return "no address space for a stack: raise RLIMIT_AS (ulimit -v), or use smaller "
+                   "stacks";
+        case ASYNCJOB_R_NO_MAPPINGS:
+            return "the process has as many mappings as the system allows: raise vm.max_map_count";
+        case ASYNCJOB_R_INVALID_STRUCT_SIZE:
+            return "not the size of a version of this struct, or a later version's with fields set "
+                   "that this library does not have";
+        case ASYNCJOB_R_INVALID_STACK_SIZE:
+            return "stack_size must be from ASYNCJOB_STACK_MIN to ASYNCJOB_STACK_MAX bytes";
+        case ASYNCJOB_R_INVALID_OPTION:
+            return "not one of the values that this option or argument can have";
+        case ASYNCJOB_R_JOBS_IN_FLIGHT:
+            return "the thread has jobs running or paused: set its stacks before the first or "
+                   "after "
+                   "the last of them";
         default:
             return "unknown reason";
     }

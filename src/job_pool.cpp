@@ -4,13 +4,14 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace asyncjob {
 
 namespace {
 
-// More than any address space holds; asked for before the first of them is made.
-constexpr std::size_t most_jobs = (std::numeric_limits<std::size_t>::max() >> 17) / stack_size;
+// More than any address space holds; asked for before the first job is made.
+constexpr std::size_t most_bytes = std::numeric_limits<std::size_t>::max() >> 17;
 
 }  // namespace
 
@@ -75,6 +76,7 @@ void JobPool::destroy(Job* job) noexcept {
 void JobPool::keep_or_destroy(Job* job) noexcept {
     if (room_ == 0) {
         destroy(job);
+        forget_stacks();
         update_room();
         return;
     }
@@ -84,8 +86,9 @@ void JobPool::keep_or_destroy(Job* job) noexcept {
 }
 
 void JobPool::update_room() {
-    const bool keeps = open_ && (max_ == 0 || total_ <= max_);
-    room_ = keeps ? 2 * std::max(high_water, prepared_) : 0;
+    const bool keeps = open_ && (options_.max == 0 || total_ <= options_.max);
+    constexpr std::size_t most = std::numeric_limits<std::size_t>::max() / 2;
+    room_ = keeps ? 2 * std::min(most, std::max(options_.idle_high_water, options_.prepared)) : 0;
 }
 
 // Destroys all idle jobs but the first ones, which were in use last.
@@ -111,44 +114,90 @@ void JobPool::destroy_idle(std::size_t count) noexcept {
     }
 }
 
-Reason JobPool::configure(std::size_t max, std::size_t init, std::uint64_t owner) noexcept {
-    if (max != 0 && init > max)
-        return Reason::invalid_pool_size;
-    if (init > most_jobs)
-        return Reason::no_stack;
-
-    settle();
-    const bool was_open = open_;
+// Jobs that have run stay the first: those that the most in flight at a time have not needed are
+// the last ones always.
+Reason JobPool::top_up(const PoolOptions& options, std::uint64_t owner) noexcept {
+    Job* const first = std::exchange(idle_, nullptr);
     const std::size_t was_idle = idle_count_;
-    for (std::size_t idle = was_idle; idle < init && (max == 0 || total_ < max); ++idle) {
-        const Reason reason = make(owner);
-        if (reason != Reason::none) {
-            destroy_idle(idle - was_idle);
-            stacks_.settle();
-            open_ = was_open;
-            update_room();
-            return reason;
-        }
-    }
-    open_ = true;
-    max_ = max;
-    prepared_ = init;
-    if (max != 0 && total_ > max) {
-        destroy_idle(total_ - max);
+    Reason reason = Reason::none;
+    while (reason == Reason::none && idle_count_ < options.prepared &&
+           (options.max == 0 || total_ < options.max))
+        reason = make(owner);
+    if (reason != Reason::none) {
+        destroy_idle(idle_count_ - was_idle);
         stacks_.settle();
     }
+    if (first != nullptr) {
+        Job* last = first;
+        while (last->next != nullptr)
+            last = last->next;
+        last->next = idle_;
+        idle_ = first;
+    }
+    return reason;
+}
+
+// While no job is in flight.
+void JobPool::set_stacks(const StackShape& stacks) noexcept {
+    destroy_idle(total_);
+    stacks_.set_shape(stacks);
+    options_.stacks = stacks;
+}
+
+Reason JobPool::configure(const PoolOptions& options, std::uint64_t owner) noexcept {
+    if (options.prepared > most_bytes / options.stacks.with_guard())
+        return Reason::no_stack;
+    settle();
+    const StackShape stacks = options_.stacks;
+    if (options.stacks != stacks) {
+        if (total_ > idle_count_)
+            return Reason::jobs_in_flight;
+        set_stacks(options.stacks);
+    }
+    const bool was_open = open_;
+    const Reason reason = top_up(options, owner);
+    if (reason != Reason::none) {
+        if (options.stacks != stacks)
+            set_stacks(stacks);
+        open_ = was_open;
+        update_room();
+        return reason;
+    }
+    open_ = true;
+    options_ = options;
     update_room();
+    trim();
     return Reason::none;
+}
+
+// After new options: destroys what is more than they allow.
+void JobPool::trim() noexcept {
+    if (options_.max != 0 && total_ > options_.max)
+        destroy_idle(total_ - options_.max);
+    else if (room_ != 0 && idle_count_ > room_)
+        keep_idle(room_ / 2);
+    else if (room_ == 0)
+        destroy_idle(total_);
+    stacks_.settle();
+    update_room();
 }
 
 void JobPool::close() noexcept {
     settle();
+    const StackShape stacks = options_.stacks;
+    options_ = PoolOptions{};
+    options_.stacks = stacks;
+    open_ = false;
     destroy_idle(total_);
     stacks_.settle();
-    open_ = false;
-    max_ = 0;
-    prepared_ = 0;
+    forget_stacks();
     update_room();
+}
+
+// The options of a pool that has closed are forgotten when no job stands on such stacks any more.
+void JobPool::forget_stacks() noexcept {
+    if (!open_ && total_ == 0)
+        set_stacks(StackShape{});
 }
 
 std::size_t JobPool::abandon() noexcept {

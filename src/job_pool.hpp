@@ -27,6 +27,16 @@
 
 namespace asyncjob {
 
+// See asyncjob_thread_options.
+struct PoolOptions {
+    std::size_t max = 0;  // 0: no limit
+    std::size_t prepared = 0;
+    // Idle jobs above this give their memory back, once they are twice as many. Each keeps the
+    // pages that it has touched, mostly one to three.
+    std::size_t idle_high_water = 1024;
+    StackShape stacks;
+};
+
 class JobPool {
   public:
     // The idle job that the next start takes; NULL if there is none. It may be the current one.
@@ -63,13 +73,16 @@ class JobPool {
         return total_ > idle_count_;
     }
 
-    [[nodiscard]] bool at_limit() const { return max_ != 0 && total_ >= max_; }
+    [[nodiscard]] bool at_limit() const { return options_.max != 0 && total_ >= options_.max; }
 
     // Makes an idle job for the thread `owner`, whatever the limit. Opens the pool.
     Reason make(std::uint64_t owner) noexcept;
 
-    // Sets the limit and tops the idle jobs up to `init`, or leaves all as it was.
-    Reason configure(std::size_t max, std::size_t init, std::uint64_t owner) noexcept;
+    // Sets the options, checked ones, and tops the idle jobs up; or leaves the options and the
+    // jobs in flight as they were. The limits of `options` agree, its sizes are rounded.
+    Reason configure(const PoolOptions& options, std::uint64_t owner) noexcept;
+
+    [[nodiscard]] const PoolOptions& options() const { return options_; }
 
     // Goes through all jobs: walk() gives them one after another, at the end NULL. Jobs may be
     // made and destroyed meanwhile; those that are made are not come by. There is one walk at a
@@ -82,7 +95,7 @@ class JobPool {
         return job;
     }
 
-    // Destroys the idle jobs and forgets the limit.
+    // Destroys the idle jobs and forgets the options, but for what jobs in flight stand on.
     void close() noexcept;
 
     // For a thread that ends: closes, and gives up what is in flight. Returns how many.
@@ -99,19 +112,18 @@ class JobPool {
     void destroy_idle(std::size_t count) noexcept;
     void keep_idle(std::size_t count) noexcept;
     void update_room();
-
-    // Idle jobs above this give their memory back, once they are twice as many. Each keeps the
-    // pages that it has touched, mostly one to three.
-    static constexpr std::size_t high_water = 1024;
+    Reason top_up(const PoolOptions& options, std::uint64_t owner) noexcept;
+    void set_stacks(const StackShape& stacks) noexcept;
+    void forget_stacks() noexcept;
+    void trim() noexcept;
 
     // These come first; see arch/offsets.h.
     Job* idle_ = nullptr;
     std::size_t idle_count_ = 0;
     std::size_t room_ = 0;  // idle jobs until a job that finishes means work; 0: it is destroyed
-    std::size_t prepared_ = 0;  // by ASYNC_init_thread()
     bool open_ = false;
     std::size_t total_ = 0;
-    std::size_t max_ = 0;       // 0: no limit
+    PoolOptions options_;
     Job* last_made_ = nullptr;  // all jobs, the newest first
     Job* walk_ = nullptr;       // see walk()
     HeaderSource headers_;

@@ -33,6 +33,13 @@ enum class [[nodiscard]] Reason : int{
     in_job = ASYNCJOB_R_IN_JOB,
     in_hook = ASYNCJOB_R_IN_HOOK,
     no_hooks = ASYNCJOB_R_NO_HOOKS,
+    pool_is_full = ASYNCJOB_R_POOL_IS_FULL,
+    no_addresses = ASYNCJOB_R_NO_ADDRESSES,
+    no_mappings = ASYNCJOB_R_NO_MAPPINGS,
+    invalid_struct_size = ASYNCJOB_R_INVALID_STRUCT_SIZE,
+    invalid_stack_size = ASYNCJOB_R_INVALID_STACK_SIZE,
+    invalid_option = ASYNCJOB_R_INVALID_OPTION,
+    jobs_in_flight = ASYNCJOB_R_JOBS_IN_FLIGHT,
 };
 
 }  // namespace asyncjob

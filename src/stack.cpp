@@ -28,6 +28,8 @@ struct Slab {
     std::uint32_t given_back;
     std::uint32_t touched;  // of those given back, how many may have resident pages
     bool is_known;          // a stack has been taken from it at some time
+    StackShape shape;       // for ever: of headers at stale handles nothing else may be made
+    std::size_t stride;     // bytes from one stack to the next
 
     static constexpr unsigned is_touched = 128;  // in a note, beside what was left with the stack
 
@@ -38,12 +40,17 @@ struct Slab {
         return reinterpret_cast<std::uint8_t*>(free_indices() + count);
     }
     [[nodiscard]] bool has_room() const { return given_back > 0 || cut < count; }
-    [[nodiscard]] std::byte* slot(std::size_t index) const { return base + index * stride(); }
-    [[nodiscard]] std::size_t size() const { return count * stride(); }
+    [[nodiscard]] std::byte* slot(std::size_t index) const { return base + index * stride; }
+    [[nodiscard]] std::size_t size() const { return count * stride; }
+    [[nodiscard]] std::size_t guard() const { return shape.is_guarded ? guard_size : 0; }
 
-    // From one stack to the next: not a power of two, else the parts that jobs use would share a
-    // few sets of the caches and of the TLB.
-    static std::size_t stride() { return stack_size + os::page_size(); }
+    // Nothing is in it.
+    void become_new() {
+        guarded = shape.is_guarded ? 0 : count;
+        cut = 0;
+        given_back = 0;
+        touched = 0;
+    }
 };
 
 namespace {
@@ -122,8 +129,26 @@ void own_release(void* address) {
     os::unmap(base, *reinterpret_cast<std::size_t*>(base));
 }
 
-Reason allocate_by_user(Stack& stack) {
-    std::size_t size = stack_size;
+// Not a power of two, else the parts that jobs use would share a few sets of the caches and of
+// the TLB.
+std::size_t stride_of(const StackShape& shape) {
+    return (shape.is_guarded ? guard_size : 0) + shape.usable + os::page_size();
+}
+
+// Why a mapping of this size was refused.
+Reason no_mapping(std::size_t size) {
+    switch (os::why_refused(size)) {
+        case os::Shortage::addresses:
+            return Reason::no_addresses;
+        case os::Shortage::mappings:
+            return Reason::no_mappings;
+        default:
+            return Reason::no_stack;
+    }
+}
+
+Reason allocate_by_user(Stack& stack, const StackShape& shape) {
+    std::size_t size = shape.with_guard();
     void* const address = set_allocate(&size);
     if (address == nullptr)
         return Reason::no_stack;
@@ -159,33 +184,69 @@ void give_to(std::atomic<Slab*>& list, Slab* first) {
 
 }  // namespace
 
+std::size_t round_stack_size(std::size_t bytes) noexcept {
+    const std::size_t step = 2 * os::page_size();
+    return (bytes + step - 1) / step * step;
+}
+
+// Slabs that are in use belong to jobs that are none of the source's any more.
+void StackSource::set_shape(const StackShape& shape) noexcept {
+    if (shape == shape_)
+        return;
+    leave();
+    shape_ = shape;
+}
+
+// Of the shape that is needed now; NULL if there is none.
+Slab* StackSource::take_retired() noexcept {
+    if (retired_ == nullptr) {
+        Slab* others = nullptr;
+        for (Slab* slab = left_over.exchange(nullptr, std::memory_order_acquire);
+             slab != nullptr;) {
+            Slab* const next = slab->next;
+            Slab*& list = slab->shape == shape_ ? retired_ : others;
+            slab->next = list;
+            list = slab;
+            slab = next;
+        }
+        give_to(left_over, others);
+    }
+    Slab* const slab = retired_;
+    if (slab == nullptr || !os::revive(slab->base, slab->size()))
+        return nullptr;
+    retired_ = slab->next;
+    return slab;
+}
+
 Reason StackSource::open_slab() noexcept {
-    if (retired_ == nullptr)
-        retired_ = left_over.exchange(nullptr, std::memory_order_acquire);
-    if (Slab* const slab = retired_; slab != nullptr && os::revive(slab->base, slab->size())) {
-        retired_ = slab->next;
+    if (Slab* const slab = take_retired(); slab != nullptr) {
         link(open_, slab);
         return Reason::none;
     }
+    const std::size_t stride = stride_of(shape_);
+    const std::size_t most = std::max<std::size_t>(1, largest_slab_bytes / stride);
     // Where address space is short (RLIMIT_AS), a smaller slab may still do.
-    for (std::size_t count = next_count_; count > 0; count /= 2) {
-        std::byte* const base = os::map(count * Slab::stride());
+    for (std::size_t count = std::min(next_count_, most); count > 0; count /= 2) {
+        std::byte* const base = os::map(count * stride);
         if (base == nullptr)
             continue;
         void* const memory =
             std::calloc(1, sizeof(Slab) + count * (sizeof(std::uint32_t) + sizeof(std::uint8_t)));
         if (memory == nullptr) {
-            os::unmap(base, count * Slab::stride());
+            os::unmap(base, count * stride);
             return Reason::no_memory;
         }
         auto* slab = new (memory) Slab{};
         slab->base = base;
         slab->count = static_cast<std::uint32_t>(count);
+        slab->shape = shape_;
+        slab->stride = stride;
+        slab->become_new();
         link(open_, slab);
         next_count_ = count < largest_slab ? count * 2 : largest_slab;
         return Reason::none;
     }
-    return Reason::no_stack;
+    return no_mapping(stride);
 }
 
 Reason StackSource::guard_more(Slab& slab) noexcept {
@@ -198,7 +259,8 @@ Reason StackSource::guard_more(Slab& slab) noexcept {
     if (guarded > 0)
         return Reason::none;
     if (os::guard(ranges[0].address, guard_size) == os::Guard::refused)
-        return Reason::no_guard;
+        return os::why_refused(0) == os::Shortage::mappings ? Reason::no_mappings
+                                                            : Reason::no_guard;
     ++slab.guarded;
     return Reason::none;
 }
@@ -206,7 +268,7 @@ Reason StackSource::guard_more(Slab& slab) noexcept {
 Reason StackSource::take(Stack& stack, unsigned& left) noexcept {
     freeze_functions();
     if (set_allocate != nullptr)
-        return allocate_by_user(stack);
+        return allocate_by_user(stack, shape_);
 
     if (open_ == nullptr) {
         const Reason reason = open_slab();
@@ -242,8 +304,8 @@ Reason StackSource::take(Stack& stack, unsigned& left) noexcept {
     left = slab.notes()[index] & ~Slab::is_touched;
     slab.notes()[index] = static_cast<std::uint8_t>(left);  // in use: not to be discarded
     std::byte* const slot = slab.slot(index);
-    stack.low = slot + guard_size;
-    stack.high = slot + Slab::stride() - (index % colours) * cache_line;
+    stack.low = slot + slab.guard();
+    stack.high = slot + slab.stride - (index % colours) * cache_line;
     stack.slab = &slab;
     return Reason::none;
 }
@@ -254,8 +316,8 @@ void StackSource::give(const Stack& stack, unsigned left) noexcept {
         return;
     }
     Slab& slab = *stack.slab;
-    const auto index = static_cast<std::uint32_t>(static_cast<std::size_t>(stack.low - slab.base) /
-                                                  Slab::stride());
+    const auto index =
+        static_cast<std::uint32_t>(static_cast<std::size_t>(stack.low - slab.base) / slab.stride);
     if (!slab.has_room()) {
         unlink(full_, &slab);
         link(open_, &slab);
@@ -285,10 +347,7 @@ void StackSource::retire(Slab* slab) noexcept {
     }
     for (std::uint32_t at = 0; at < slab->cut; ++at)
         slab->notes()[at] &= static_cast<std::uint8_t>(~Slab::is_touched);
-    slab->guarded = 0;
-    slab->cut = 0;
-    slab->given_back = 0;
-    slab->touched = 0;
+    slab->become_new();
     unlink(open_, slab);
     slab->next = nullptr;
     if (retired) {
@@ -312,15 +371,15 @@ void StackSource::discard(Slab& slab) noexcept {
         note &= static_cast<std::uint8_t>(~Slab::is_touched);
         std::byte* const slot = slab.slot(at);
         if (slot == end) {
-            ranges[count - 1].size += Slab::stride();
+            ranges[count - 1].size += slab.stride;
         } else {
             if (count == guards_at_once) {
                 os::discard_many(ranges, count);
                 count = 0;
             }
-            ranges[count++] = {slot + guard_size, Slab::stride() - guard_size};
+            ranges[count++] = {slot + slab.guard(), slab.stride - slab.guard()};
         }
-        end = slot + Slab::stride();
+        end = slot + slab.stride;
     }
     os::discard_many(ranges, count);
     slab.touched = 0;

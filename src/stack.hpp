@@ -25,13 +25,31 @@
 
 namespace asyncjob {
 
-// Bytes of address space of a stack, its guard included; a page more where it is cut from a slab.
-inline constexpr std::size_t stack_size = std::size_t{128} * 1024;
-
 // Bytes of the guard: more than a page, so that few frames are large enough to step over it.
 inline constexpr std::size_t guard_size = std::size_t{32} * 1024;
 
-// The least that a user's allocation function may give.
+// What the stacks of a source are like.
+struct StackShape {
+    // Bytes that a job's frames may use, as round_stack_size() makes them; in a slab a page comes
+    // to them, for a header and the stagger of the tops.
+    std::size_t usable = std::size_t{96} * 1024;
+    bool is_guarded = true;
+
+    [[nodiscard]] bool operator==(const StackShape&) const = default;
+
+    // Of address space, without that page. It is what a user's allocation function is asked for.
+    [[nodiscard]] std::size_t with_guard() const { return usable + guard_size; }
+};
+
+// To an even number of pages: with guard and header they are an odd one then, and stacks do not
+// follow each other at a power of two.
+[[nodiscard]] std::size_t round_stack_size(std::size_t bytes) noexcept;
+
+// The most that a job may have. Stacks are for frames; tables go elsewhere.
+inline constexpr std::size_t largest_stack = std::size_t{1024} * 1024 * 1024;
+
+// The least that a job may have, and that a user's allocation function may give: a signal's frame
+// takes up to 11 KiB on processors with tile registers (AMX), and the job's own come to it.
 inline constexpr std::size_t smallest_stack = std::size_t{16} * 1024;
 
 struct Slab;
@@ -44,9 +62,13 @@ struct Stack {
 
 class StackSource {
   public:
+    // Sets the shape of the stacks to come. While none is in use.
+    void set_shape(const StackShape& shape) noexcept;
+    [[nodiscard]] const StackShape& shape() const { return shape_; }
+
     // Makes a stack. `left` becomes the number that was left with it, 0 to 127, 0 at first; not
-    // for stacks of the user's functions. Fails with no_memory, no_stack, no_guard or
-    // stack_too_small.
+    // for stacks of the user's functions. Fails with no_memory, no_stack, no_guard,
+    // no_addresses, no_mappings or stack_too_small.
     Reason take(Stack& stack, unsigned& left) noexcept;
 
     // Gives a stack back. The memory of stacks in a slab goes back to the system with that of
@@ -61,18 +83,22 @@ class StackSource {
 
   private:
     Reason open_slab() noexcept;
+    [[nodiscard]] Slab* take_retired() noexcept;
     static Reason guard_more(Slab& slab) noexcept;
     void forget(Slab* slab) noexcept;
     void retire(Slab* slab) noexcept;
     static void discard(Slab& slab) noexcept;
 
+    StackShape shape_;
     Slab* open_ = nullptr;
     Slab* full_ = nullptr;
     Slab* retired_ = nullptr;
     std::size_t next_count_ = first_slab;
 
+    // Stacks in a slab; fewer where they are larger than usual.
     static constexpr std::size_t first_slab = 8;       // 1 MiB of address space
     static constexpr std::size_t largest_slab = 1024;  // 128 MiB
+    static constexpr std::size_t largest_slab_bytes = std::size_t{256} * 1024 * 1024;
 };
 
 // S17. Both functions, or two NULLs for the library's own.

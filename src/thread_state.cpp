@@ -208,8 +208,10 @@ int start(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result, JobFunction fun
         Reason reason = enter(self);
         if (reason != Reason::none)
             return fail(reason, "ASYNC_start_job");
-        if (self.pool.at_limit())
+        if (self.pool.at_limit()) {
+            self.last_reason = static_cast<int>(Reason::pool_is_full);
             return ASYNC_NO_JOBS;
+        }
         look_around(self);
         reason = self.pool.make(self.key);
         if (reason != Reason::none)
@@ -379,10 +381,19 @@ Reason use_jobs() noexcept {
     return enter(this_thread);
 }
 
-Reason init_thread(std::size_t max, std::size_t init) noexcept {
+Reason init_thread(const PoolOptions& options) noexcept {
     ThreadState& self = this_thread;
     const Reason reason = enter(self);
-    return reason != Reason::none ? reason : self.pool.configure(max, init, self.key);
+    return reason != Reason::none ? reason : self.pool.configure(options, self.key);
+}
+
+Reason init_thread(std::size_t max, std::size_t init) noexcept {
+    if (max != 0 && init > max)
+        return arch::capable ? Reason::invalid_pool_size : Reason::not_capable;
+    PoolOptions options = this_thread.pool.options();
+    options.max = max;
+    options.prepared = init;
+    return init_thread(options);
 }
 
 void cleanup_thread() noexcept {

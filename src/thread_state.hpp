@@ -55,6 +55,7 @@ Reason use_jobs() noexcept;
 // The operations behind the functions of the same names in asyncjob/async.h; those behind
 // ASYNC_start_job() and ASYNC_pause_job() are in arch/short.hpp.
 Reason init_thread(std::size_t max, std::size_t init) noexcept;
+Reason init_thread(const PoolOptions& options) noexcept;
 void cleanup_thread() noexcept;
 
 // Resumes a paused job for the last time: its pauses return 0, the one that it is in and all

@@ -408,7 +408,7 @@ TEST_F(Guard, WithoutMarkersThatTheMapLimitRefusesIsAnErrorAndAllElseGoesOn) {
         crowd.start(limit);
         const int reason = asyncjob_last_reason();
         EXPECT_EQ(crowd.status, ASYNC_ERR);
-        EXPECT_EQ(reason, ASYNCJOB_R_NO_GUARD) << asyncjob_reason_string(reason);
+        EXPECT_EQ(reason, ASYNCJOB_R_NO_MAPPINGS) << asyncjob_reason_string(reason);
         EXPECT_GT(crowd.size(), limit * 4 / 10);
         crowd.finish();
         ASYNC_cleanup_thread();

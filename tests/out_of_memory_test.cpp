@@ -318,7 +318,8 @@ bool attempt(const Step& step, Fails how, int n, std::size_t kept) {
     if (!succeeded) {
         const int reason = asyncjob_last_reason();
         EXPECT_TRUE(reason == ASYNCJOB_R_NO_MEMORY || reason == ASYNCJOB_R_NO_STACK ||
-                    reason == ASYNCJOB_R_NO_GUARD || reason == ASYNC_R_INIT_FAILED)
+                    reason == ASYNCJOB_R_NO_GUARD || reason == ASYNCJOB_R_NO_MAPPINGS ||
+                    reason == ASYNC_R_INIT_FAILED)
             << asyncjob_reason_string(reason);
         EXPECT_TRUE(step.call()) << "the next call does not work";
     }
@@ -389,7 +390,7 @@ TEST(AddressSpaceRunsOut, S10IsAnErrorAndTheJobsThatThereAreGoOn) {
                 jobs.push_back(job);
         } while (status == ASYNC_PAUSE && jobs.size() < too_many);
         EXPECT_EQ(status, ASYNC_ERR);
-        EXPECT_EQ(asyncjob_last_reason(), ASYNCJOB_R_NO_STACK);
+        EXPECT_EQ(asyncjob_last_reason(), ASYNCJOB_R_NO_ADDRESSES);
         EXPECT_GT(jobs.size(), too_many * 8 / 10) << "smaller slabs would have fitted";
         for (ASYNC_JOB* job : jobs)
             EXPECT_EQ(ASYNC_start_job(&job, nullptr, &result, nullptr, nullptr, 0), ASYNC_FINISH);

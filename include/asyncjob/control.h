@@ -25,26 +25,33 @@ struct timespec; /* of <time.h> */
  * Reasons of failure beside OpenSSL's ASYNC_R_*: on the error queue under ERR_LIB_ASYNC
  * when libcrypto is in the process, and in asyncjob_last_reason() always.
  */
-#define ASYNCJOB_R_NULL_ARGUMENT 200    /* a pointer that must not be NULL is */
-#define ASYNCJOB_R_JOB_NOT_PAUSED 201   /* the handle of a job that has finished */
-#define ASYNCJOB_R_JOB_RUNNING 202      /* of a job that runs or waits for one it started */
-#define ASYNCJOB_R_FOREIGN_THREAD 203   /* of a job that another thread started */
-#define ASYNCJOB_R_NO_MEMORY 204        /* for a job, an argument copy or a wait context */
-#define ASYNCJOB_R_NO_STACK 205         /* memory or address space for a stack */
-#define ASYNCJOB_R_NO_GUARD 206         /* the kernel refused a guard (vm.max_map_count?) */
-#define ASYNCJOB_R_STACK_TOO_SMALL 207  /* the set allocator gave less than 16 KiB */
-#define ASYNCJOB_R_NOT_CAPABLE 208      /* no way to switch stacks on this platform */
-#define ASYNCJOB_R_INVALID_STATUS 209   /* not one of ASYNC_STATUS_* */
-#define ASYNCJOB_R_STACKS_IN_USE 210    /* the allocator cannot change any more */
-#define ASYNCJOB_R_STALE_HANDLE 220     /* an asyncjob_handle whose job has ended */
-#define ASYNCJOB_R_INVALID_DEADLINE 221 /* tv_nsec is not one */
-#define ASYNCJOB_R_NO_FD 222            /* the system has no file descriptor to give */
-#define ASYNCJOB_R_NO_KEY 230           /* ASYNCJOB_KEYS_MAX keys are in use */
-#define ASYNCJOB_R_INVALID_KEY 231      /* never made, or deleted */
-#define ASYNCJOB_R_NOT_IN_JOB 232       /* what only a job can do */
-#define ASYNCJOB_R_IN_JOB 233           /* what no job can do */
-#define ASYNCJOB_R_IN_HOOK 234          /* a job was started or resumed by a switch hook */
-#define ASYNCJOB_R_NO_HOOKS 235         /* none such were added on this thread */
+#define ASYNCJOB_R_NULL_ARGUMENT 200       /* a pointer that must not be NULL is */
+#define ASYNCJOB_R_JOB_NOT_PAUSED 201      /* the handle of a job that has finished */
+#define ASYNCJOB_R_JOB_RUNNING 202         /* of a job that runs or waits for one it started */
+#define ASYNCJOB_R_FOREIGN_THREAD 203      /* of a job that another thread started */
+#define ASYNCJOB_R_NO_MEMORY 204           /* for a job, an argument copy or a wait context */
+#define ASYNCJOB_R_NO_STACK 205            /* memory for a stack */
+#define ASYNCJOB_R_NO_GUARD 206            /* the kernel refused a guard */
+#define ASYNCJOB_R_STACK_TOO_SMALL 207     /* the set allocator gave less than 16 KiB */
+#define ASYNCJOB_R_NOT_CAPABLE 208         /* no way to switch stacks on this platform */
+#define ASYNCJOB_R_INVALID_STATUS 209      /* not one of ASYNC_STATUS_* */
+#define ASYNCJOB_R_STACKS_IN_USE 210       /* the allocator cannot change any more */
+#define ASYNCJOB_R_STALE_HANDLE 220        /* an asyncjob_handle whose job has ended */
+#define ASYNCJOB_R_INVALID_DEADLINE 221    /* tv_nsec is not one */
+#define ASYNCJOB_R_NO_FD 222               /* the system has no file descriptor to give */
+#define ASYNCJOB_R_NO_KEY 230              /* ASYNCJOB_KEYS_MAX keys are in use */
+#define ASYNCJOB_R_INVALID_KEY 231         /* never made, or deleted */
+#define ASYNCJOB_R_NOT_IN_JOB 232          /* what only a job can do */
+#define ASYNCJOB_R_IN_JOB 233              /* what no job can do */
+#define ASYNCJOB_R_IN_HOOK 234             /* a job was started or resumed by a switch hook */
+#define ASYNCJOB_R_NO_HOOKS 235            /* none such were added on this thread */
+#define ASYNCJOB_R_POOL_IS_FULL 240        /* what ASYNC_NO_JOBS means; not on the error queue */
+#define ASYNCJOB_R_NO_ADDRESSES 241        /* address space for a stack, by RLIMIT_AS */
+#define ASYNCJOB_R_NO_MAPPINGS 242         /* for a stack or its guard, by vm.max_map_count */
+#define ASYNCJOB_R_INVALID_STRUCT_SIZE 243 /* of no version of the struct */
+#define ASYNCJOB_R_INVALID_STACK_SIZE 244  /* outside ASYNCJOB_STACK_MIN to ASYNCJOB_STACK_MAX */
+#define ASYNCJOB_R_INVALID_OPTION 245      /* a value that an option or argument cannot have */
+#define ASYNCJOB_R_JOBS_IN_FLIGHT 246      /* their stacks cannot change under them */
 
 /*
  * The reason of the calling thread's last failed call of this library, an ASYNC_R_* or
@@ -57,6 +64,85 @@ int asyncjob_last_reason(void);
  * thread.
  */
 const char* asyncjob_reason_string(int reason);
+
+/* What becomes of a frame that would go below a job's stack. */
+#define ASYNCJOB_GUARD_NONE 0 /* it overwrites what is there, maybe another job's stack */
+#define ASYNCJOB_GUARD_EACH 1 /* the process gets SIGSEGV, at the address in question */
+
+/* Bytes of a stack that a job may have. */
+#define ASYNCJOB_STACK_MIN ((size_t)16 * 1024)
+#define ASYNCJOB_STACK_MAX ((size_t)1024 * 1024 * 1024)
+
+/*
+ * What a thread's jobs are like. A later version of the library may have more fields behind
+ * these; `size` tells it which the program knows.
+ */
+typedef struct asyncjob_thread_options {
+    size_t size; /* of this struct, as asyncjob_options_default() sets it */
+
+    /* How many jobs there may be at once, idle ones included; 0, the default: no limit. */
+    size_t max_jobs;
+
+    /* How many idle jobs are made at once; 0 by default. */
+    size_t prepared_jobs;
+
+    /*
+     * Bytes that a job's frames may use; 96 KiB by default. Rounded up to two pages. Only pages
+     * that are touched take memory; a guard and a page for the library's own come to it in
+     * address space. Where ASYNC_set_mem_functions() was called, that function decides: it is
+     * asked for this and 32 KiB for a guard of its own.
+     */
+    size_t stack_size;
+
+    /*
+     * How many idle jobs are kept for later, beside prepared_jobs; 1,024 by default. When they
+     * are more than twice as many, this many are left, and the memory of the others' stacks goes
+     * back to the system. 0: each job goes back when it ends, but for those that never paused.
+     */
+    size_t idle_high_water;
+
+    /*
+     * ASYNCJOB_GUARD_EACH, the default, or ASYNCJOB_GUARD_NONE, which saves a new job the time
+     * for its guard, about half a microsecond, and 32 KiB of address space. Without a guard a job
+     * whose frames need more than its stack destroys the frames of another job, or whatever else
+     * is below, without a word: for code whose need of stack is known. Stacks of
+     * ASYNC_set_mem_functions() have the guards that their function gives them.
+     */
+    int guard;
+
+    int reserved; /* 0 */
+} asyncjob_thread_options;
+
+/*
+ * Fills in what holds for a thread that sets nothing. `size` is the caller's
+ * sizeof(asyncjob_thread_options); no more than that is written.
+ *
+ * Returns 1; or 0 with ASYNCJOB_R_NULL_ARGUMENT or ASYNCJOB_R_INVALID_STRUCT_SIZE (less than that
+ * of the first version). Any thread.
+ */
+int asyncjob_options_default(asyncjob_thread_options* options, size_t size);
+
+/*
+ * Fills in what holds for the calling thread, as rounded. Otherwise like
+ * asyncjob_options_default().
+ */
+int asyncjob_get_thread_options(asyncjob_thread_options* options, size_t size);
+
+/*
+ * What ASYNC_init_thread() does, with all options instead of two: sets the calling thread's, and
+ * makes the idle jobs that are missing. ASYNC_init_thread() leaves the options that it does not
+ * have as they are; ASYNC_cleanup_thread() makes all those of the default. While jobs of the
+ * thread are running or paused, stack_size and guard must stay as they are; the idle ones are
+ * made anew with other stacks.
+ *
+ * Returns 1; or 0, with the options as they were, and one of these reasons:
+ * ASYNCJOB_R_NULL_ARGUMENT, ASYNCJOB_R_INVALID_STRUCT_SIZE (see there: a field of a later version
+ * that this library does not have must be 0), ASYNC_R_INVALID_POOL_SIZE (prepared_jobs exceeds
+ * max_jobs), ASYNCJOB_R_INVALID_STACK_SIZE, ASYNCJOB_R_INVALID_OPTION (guard, reserved),
+ * ASYNCJOB_R_JOBS_IN_FLIGHT; or why a job could not be made: ASYNCJOB_R_NO_MEMORY, NO_STACK,
+ * NO_GUARD, NO_ADDRESSES, NO_MAPPINGS, STACK_TOO_SMALL, NOT_CAPABLE, ASYNC_R_INIT_FAILED.
+ */
+int asyncjob_init_thread(const asyncjob_thread_options* options);
 
 /*
  * Whether the calling thread's jobs share the floating-point control words (rounding mode,

@@ -2,7 +2,9 @@
 // Memory on Linux and other POSIX systems. Contract: memory.hpp.
 #include "os/memory.hpp"
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -10,6 +12,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 
 namespace asyncjob::os {
 
@@ -73,6 +76,33 @@ long advise_many(const Range* ranges, std::size_t count, int advice) {
 
 constexpr std::size_t most_at_once = 1024;
 
+// Bytes of address space that the process has; 0 if the system does not tell.
+std::size_t addresses_in_use() {
+    const int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return 0;
+    char text[32];
+    const ssize_t size = read(file, text, sizeof text - 1);
+    close(file);
+    if (size <= 0)
+        return 0;
+    text[size] = '\0';
+    return std::strtoull(text, nullptr, 10) * page_size();  // its first number
+}
+
+// Tries what needs three pages of addresses and two more mappings, and no memory, as nothing can
+// be written there.
+bool can_split_a_mapping() {
+    const std::size_t page = page_size();
+    void* const pages = map_at(nullptr, 3 * page, PROT_NONE, 0);
+    if (pages == MAP_FAILED)
+        return errno != ENOMEM;
+    const bool splits =
+        mprotect(static_cast<std::byte*>(pages) + page, page, PROT_READ) == 0 || errno != ENOMEM;
+    (void)munmap(pages, 3 * page);
+    return splits;
+}
+
 }  // namespace
 
 std::size_t page_size() noexcept {
@@ -112,6 +142,15 @@ bool revive(std::byte* address, std::size_t size) noexcept {
         return false;
     forbid_huge_pages(address, size);
     return true;
+}
+
+Shortage why_refused(std::size_t size) noexcept {
+    const KeepErrno keep;
+    rlimit limit{};
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+        addresses_in_use() + size > limit.rlim_cur)
+        return Shortage::addresses;
+    return can_split_a_mapping() ? Shortage::memory : Shortage::mappings;
 }
 
 Guard guard(std::byte* address, std::size_t size) noexcept {

@@ -28,6 +28,17 @@ void unmap(std::byte* address, std::size_t size) noexcept;
 // cannot be had or the mapping is not there.
 [[nodiscard]] bool revive(std::byte* address, std::size_t size) noexcept;
 
+// What a mapping or its change is refused for, with ENOMEM in each case.
+enum class Shortage {
+    memory,     // or what the system promises of it
+    addresses,  // RLIMIT_AS
+    mappings,   // vm.max_map_count
+};
+
+// Why `size` bytes could not be mapped or guarded, to be asked right after the refusal. Some system
+// calls; other threads may have changed the matter meanwhile.
+[[nodiscard]] Shortage why_refused(std::size_t size) noexcept;
+
 enum class Guard {
     marker,   // MADV_GUARD_INSTALL: no mapping of its own, so any number of them
     mapping,  // mprotect(PROT_NONE): splits the mapping, which vm.max_map_count limits
