@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The functions of asyncjob/control.h about a thread's options, which only check. Contracts: there.
+// The functions of asyncjob/control.h about a thread's options and limit, which only check.
+// Contracts: there.
 //
 // Threads: as that header says. Next layer down: thread_state.hpp, options.hpp.
 #include "api.hpp"
@@ -29,6 +30,11 @@ int asyncjob_options_default(asyncjob_thread_options* options, size_t size) {
 
 int asyncjob_get_thread_options(asyncjob_thread_options* options, size_t size) {
     return give(options, size, this_thread.pool.options(), __func__);
+}
+
+int asyncjob_on_slot_free(void (*callback)(void*), void* arg) {
+    const Reason reason = asyncjob::on_slot_free({callback, arg});
+    return reason == Reason::none ? 1 : fail(reason, __func__);
 }
 
 int asyncjob_init_thread(const asyncjob_thread_options* options) {

@@ -210,6 +210,8 @@ int start(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result, JobFunction fun
             return fail(reason, "ASYNC_start_job");
         if (self.pool.at_limit()) {
             self.last_reason = static_cast<int>(Reason::pool_is_full);
+            if (self.slot_free.callback != nullptr)
+                self.special |= unusual::awaits_room;
             return ASYNC_NO_JOBS;
         }
         look_around(self);
@@ -337,6 +339,17 @@ int pause(ASYNC_JOB* name) {
     return go_out(self, job, name, outside, is_first, self.special | job.fiber.unusual);
 }
 
+// After the end of a job, as if the code that started or resumed it had called this, which has
+// all that it waits for: so the callback may do what that code may.
+void tell_of_room(ThreadState& self) {
+    if (self.pool.first_idle() == nullptr && self.pool.at_limit())
+        return;  // the limit was lowered
+    self.special &= ~unusual::awaits_room;
+    const int error_number = *self.places.error_number;
+    self.slot_free.callback(self.slot_free.arg);
+    *self.places.error_number = error_number;
+}
+
 // What every end of a job tells its starter.
 void report_end(Job& job, int value) {
     *job.result = value;
@@ -369,9 +382,10 @@ void report_end(Job& job, int value) {
     job.blocked = 0;
     job.fiber.unusual = 0;
     job.top = job.rest.stack.high;
-    if (is_listed)
-        return ASYNC_FINISH;
-    self.pool.keep_or_destroy(&job);
+    if (!is_listed)
+        self.pool.keep_or_destroy(&job);
+    if ((self.special & unusual::awaits_room) != 0)
+        tell_of_room(self);
     return ASYNC_FINISH;
 }
 
@@ -394,6 +408,15 @@ Reason init_thread(std::size_t max, std::size_t init) noexcept {
     options.max = max;
     options.prepared = init;
     return init_thread(options);
+}
+
+Reason on_slot_free(const SlotFree& slot_free) noexcept {
+    ThreadState& self = this_thread;
+    if (!arch::capable)
+        return Reason::not_capable;
+    self.slot_free = slot_free;
+    self.special &= ~unusual::awaits_room;
+    return Reason::none;
 }
 
 void cleanup_thread() noexcept {

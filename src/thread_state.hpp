@@ -22,6 +22,12 @@
 
 namespace asyncjob {
 
+// Called when a job's end makes room in a pool that was full.
+struct SlotFree {
+    void (*callback)(void*) = nullptr;
+    void* arg = nullptr;
+};
+
 struct alignas(64) ThreadState {
     // What a switch uses comes first.
     ASYNC_JOB* current = nullptr;  // the handle
@@ -33,6 +39,7 @@ struct alignas(64) ThreadState {
     JobPool pool;
     int last_reason = 0;
     Mailbox* mailbox = nullptr;        // from when it is first needed
+    SlotFree slot_free;
     unsigned long long libraries = 0;  // in the process when it was last looked for them
     int exit_rounds = 0;               // of the thread's key destructors
     SwitchHooks hooks;                 // with unusual::has_hooks only
@@ -57,6 +64,9 @@ Reason use_jobs() noexcept;
 Reason init_thread(std::size_t max, std::size_t init) noexcept;
 Reason init_thread(const PoolOptions& options) noexcept;
 void cleanup_thread() noexcept;
+
+// The next call comes after the next ASYNC_NO_JOBS.
+Reason on_slot_free(const SlotFree& slot_free) noexcept;
 
 // Resumes a paused job for the last time: its pauses return 0, the one that it is in and all
 // later ones, so that it comes back only when its function has returned. Fails as a resume does.

@@ -145,6 +145,23 @@ int asyncjob_get_thread_options(asyncjob_thread_options* options, size_t size);
 int asyncjob_init_thread(const asyncjob_thread_options* options);
 
 /*
+ * Has callback(arg) called when there is room for a job again, so that a start which got
+ * ASYNC_NO_JOBS need not be tried over and over: once, when the first job of the calling thread
+ * ends after such a start (one on this thread, after this call), and makes room by that. However
+ * many starts were refused meanwhile, there is one call; the next comes after the next
+ * ASYNC_NO_JOBS. A thread has one callback; NULL takes it away.
+ *
+ * It is called on this thread, on the stack of the code that started, resumed or cancelled the
+ * job, after that job's end and before this code's call returns: its handle is NULL, its result
+ * is there. It may do what that code may, start jobs too; to set a flag is enough. errno is kept.
+ * No exception may leave it. What the caller itself does to make room, a higher limit say, brings
+ * no call. ASYNC_cleanup_thread() leaves the callback; it is gone with the thread.
+ *
+ * Returns 1; or 0 with ASYNCJOB_R_NOT_CAPABLE.
+ */
+int asyncjob_on_slot_free(void (*callback)(void* arg), void* arg);
+
+/*
  * Whether the calling thread's jobs share the floating-point control words (rounding mode,
  * exception masks; MXCSR and the x87 control word on x86) with the code that resumes them,
  * as setjmp() does, instead of each keeping its own as the ABI asks of a call. For code that
