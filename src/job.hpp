@@ -26,6 +26,7 @@
 #include "error_queue.hpp"
 #include "fiber.hpp"
 #include "local.hpp"
+#include "relaxed.hpp"
 
 namespace asyncjob {
 
@@ -41,7 +42,8 @@ struct alignas(64) async_job_st {
     // The job's name, idle ones having that of their next job; while it is paused, crossed (xor)
     // with the key of the thread that may resume it, so that a resume compares once.
     std::atomic<std::uint64_t> ticket;
-    ASYNC_JOB* outer;    // handle of the job that entered this one, while that one waits; else NULL
+    asyncjob::Relaxed<ASYNC_JOB*>
+        outer;           // handle of the job that entered this one, while that one waits; else NULL
     ASYNC_JOB** handle;  // the starter's variables, while running
     int* result;
     ASYNC_WAIT_CTX* wait;
@@ -52,13 +54,14 @@ struct alignas(64) async_job_st {
     async_job_st* next;  // in a list of idle jobs or of unused headers
 
     asyncjob::FiberRest rest;
-    unsigned blocked;                  // ASYNC_block_pause() calls to be undone
-    std::atomic<std::uint64_t> owner;  // ThreadState::key
-    asyncjob::WakeSlot* slot;          // with unusual::has_handle only, see wake.hpp
-    asyncjob::CarriedErrors errors;    // with unusual::carries_errors only
-    asyncjob::LocalValues locals;      // with unusual::has_locals only
-    void* heap_args;                   // what holds the arguments, if the stack does not; else NULL
-    async_job_st* made_before;         // in the pool's list of all its jobs
+    unsigned blocked;                       // ASYNC_block_pause() calls to be undone
+    std::atomic<std::uint64_t> owner;       // ThreadState::key
+    asyncjob::WakeSlot* slot;               // with unusual::has_handle only, see wake.hpp
+    asyncjob::CarriedErrors errors;         // with unusual::carries_errors only
+    asyncjob::LocalValues locals;           // with unusual::has_locals only
+    std::atomic<std::uint64_t> count_base;  // see ended()
+    void* heap_args;            // what holds the arguments, if the stack does not; else NULL
+    async_job_st* made_before;  // in the pool's list of all its jobs
     async_job_st* made_after;
     asyncjob::JobFunction watched_function;  // where a tool watches stacks
     void* watched_args;
@@ -115,8 +118,11 @@ struct alignas(64) async_job_st {
     // It has ended, or is new with serial 0.
     void become_idle() {
         std::uint64_t next = ticket.load(std::memory_order_relaxed) + 1;
-        if ((next & serial_bits) == 0) [[unlikely]]
+        if ((next & serial_bits) == 0) [[unlikely]] {
             next -= serial_bits;
+            count_base.store(count_base.load(std::memory_order_relaxed) + serial_bits,
+                             std::memory_order_relaxed);
+        }
         ticket.store(next, std::memory_order_relaxed);
     }
 
@@ -124,6 +130,14 @@ struct alignas(64) async_job_st {
     [[nodiscard]] bool is_blocked() const {
         constexpr std::uint32_t bits = asyncjob::unusual::is_blocked | asyncjob::unusual::is_held;
         return (fiber.unusual & bits) != 0;
+    }
+
+    // The pool's next job begins. How many jobs of this header have ended since then costs ends
+    // nothing: the serial tells, and how often it has begun anew. To another thread than the
+    // owner's it may seem to be 63 too many for a moment.
+    void begin_count() { count_base.store(std::uint64_t{0} - serial(), std::memory_order_relaxed); }
+    [[nodiscard]] std::uint64_t ended() const {
+        return count_base.load(std::memory_order_relaxed) + serial();
     }
     void block() {
         ++blocked;

@@ -16,6 +16,13 @@ constexpr std::size_t most_bytes = std::numeric_limits<std::size_t>::max() >> 17
 }  // namespace
 
 Reason JobPool::make(std::uint64_t owner) noexcept {
+    const Reason reason = make_idle(owner);
+    if (reason == Reason::none && peak_ < total_)
+        peak_ = total_;
+    return reason;
+}
+
+Reason JobPool::make_idle(std::uint64_t owner) noexcept {
     settle();
     Stack stack{};
     unsigned left = 0;
@@ -36,6 +43,7 @@ Reason JobPool::make(std::uint64_t owner) noexcept {
     job->top = stack.high;
     sanitizer::made(job->rest.watched, stack.low, stack.high);
     job->owner.store(owner, std::memory_order_relaxed);
+    job->begin_count();
     enlist(job);
     put(job);
     ++total_;
@@ -45,6 +53,7 @@ Reason JobPool::make(std::uint64_t owner) noexcept {
 }
 
 void JobPool::enlist(Job* job) {
+    const os::ForkLock::Guard guard(list_lock_);
     job->made_before = last_made_;
     job->made_after = nullptr;
     if (last_made_ != nullptr)
@@ -53,6 +62,8 @@ void JobPool::enlist(Job* job) {
 }
 
 void JobPool::strike_off(Job* job) {
+    const os::ForkLock::Guard guard(list_lock_);
+    finished_before_ += job->ended();
     if (walk_ == job)
         walk_ = job->made_before;
     if (job->made_after != nullptr)
@@ -95,6 +106,7 @@ void JobPool::update_room() {
 void JobPool::keep_idle(std::size_t count) noexcept {
     if (idle_count_ <= count)
         return;
+    note_peak();
     Job* last = idle_;
     for (std::size_t at = 1; at < count; ++at)
         last = last->next;
@@ -122,7 +134,7 @@ Reason JobPool::top_up(const PoolOptions& options, std::uint64_t owner) noexcept
     Reason reason = Reason::none;
     while (reason == Reason::none && idle_count_ < options.prepared &&
            (options.max == 0 || total_ < options.max))
-        reason = make(owner);
+        reason = make_idle(owner);
     if (reason != Reason::none) {
         destroy_idle(idle_count_ - was_idle);
         stacks_.settle();
@@ -139,6 +151,7 @@ Reason JobPool::top_up(const PoolOptions& options, std::uint64_t owner) noexcept
 
 // While no job is in flight.
 void JobPool::set_stacks(const StackShape& stacks) noexcept {
+    note_peak();
     destroy_idle(total_);
     stacks_.set_shape(stacks);
     options_.stacks = stacks;
@@ -172,6 +185,7 @@ Reason JobPool::configure(const PoolOptions& options, std::uint64_t owner) noexc
 
 // After new options: destroys what is more than they allow.
 void JobPool::trim() noexcept {
+    note_peak();
     if (options_.max != 0 && total_ > options_.max)
         destroy_idle(total_ - options_.max);
     else if (room_ != 0 && idle_count_ > room_)
@@ -184,6 +198,7 @@ void JobPool::trim() noexcept {
 
 void JobPool::close() noexcept {
     settle();
+    note_peak();
     const StackShape stacks = options_.stacks;
     options_ = PoolOptions{};
     options_.stacks = stacks;
@@ -198,6 +213,48 @@ void JobPool::close() noexcept {
 void JobPool::forget_stacks() noexcept {
     if (!open_ && total_ == 0)
         set_stacks(StackShape{});
+}
+
+// How many of the jobs that there are have ever run. The last idle ones have not, if there were
+// always so many idle: jobs are taken from the front and put there.
+std::uint64_t JobPool::used() const noexcept {
+    std::uint64_t count = total_ - idle_count_;
+    for (const Job* job = idle_; job != nullptr && job->ended() != 0; job = job->next)
+        ++count;
+    return count;
+}
+
+// Before jobs are destroyed. A start that finds no idle job has noted that all are in flight; but
+// of jobs made ahead not all may ever have been.
+void JobPool::note_peak() noexcept {
+    if (peak_ >= total_)
+        return;
+    settle();
+    if (const std::uint64_t most = used(); peak_ < most)
+        peak_ = most;
+}
+
+PoolNumbers JobPool::numbers(std::uint64_t key, ASYNC_JOB* current) noexcept {
+    const os::ForkLock::Guard guard(list_lock_);
+    PoolNumbers numbers;
+    numbers.finished = finished_before_;
+    std::uint64_t used = 0;
+    for (const Job* job = last_made_; job != nullptr; job = job->made_before) {
+        const bool is_paused = job->name_if_paused_for(key) != nullptr;
+        const std::uint64_t ended = job->ended();
+        numbers.finished += ended;
+        numbers.paused += is_paused ? 1 : 0;
+        ++numbers.jobs;
+        used += ended != 0 || is_paused ? 1 : 0;
+    }
+    // While the thread runs, this may be any of its moments; the headers are there in each.
+    for (; current != nullptr && numbers.running < numbers.jobs - numbers.paused;
+         current = Job::of(current)->outer) {
+        ++numbers.running;
+        used += Job::of(current)->ended() == 0 ? 1 : 0;
+    }
+    numbers.peak = std::max<std::uint64_t>(peak_, used);
+    return numbers;
 }
 
 std::size_t JobPool::abandon() noexcept {

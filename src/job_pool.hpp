@@ -20,9 +20,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "job.hpp"
+#include "os/fork_lock.hpp"
 #include "reason.hpp"
+#include "relaxed.hpp"
 #include "stack.hpp"
 
 namespace asyncjob {
@@ -35,6 +38,15 @@ struct PoolOptions {
     // pages that it has touched, mostly one to three.
     std::size_t idle_high_water = 1024;
     StackShape stacks;
+};
+
+// Of a pool's jobs.
+struct PoolNumbers {
+    std::uint64_t finished = 0;  // of jobs that are no more, too
+    std::uint64_t paused = 0;
+    std::uint64_t running = 0;
+    std::uint64_t jobs = 0;  // idle and in flight
+    std::uint64_t peak = 0;  // the most in flight at a time
 };
 
 class JobPool {
@@ -75,7 +87,8 @@ class JobPool {
 
     [[nodiscard]] bool at_limit() const { return options_.max != 0 && total_ >= options_.max; }
 
-    // Makes an idle job for the thread `owner`, whatever the limit. Opens the pool.
+    // Makes an idle job for the thread `owner`, whatever the limit, as there is none. Opens the
+    // pool.
     Reason make(std::uint64_t owner) noexcept;
 
     // Sets the options, checked ones, and tops the idle jobs up; or leaves the options and the
@@ -95,6 +108,12 @@ class JobPool {
         return job;
     }
 
+    // Any thread, as long as the pool is there, may count its jobs and look at each of them; none
+    // is made or destroyed meanwhile. `key` and `current` are those of the pool's thread.
+    [[nodiscard]] PoolNumbers numbers(std::uint64_t key, ASYNC_JOB* current) noexcept;
+    [[nodiscard]] os::ForkLock& list_lock() { return list_lock_; }
+    [[nodiscard]] const Job* newest() const { return last_made_; }  // then made_before
+
     // Destroys the idle jobs and forgets the options, but for what jobs in flight stand on.
     void close() noexcept;
 
@@ -112,6 +131,9 @@ class JobPool {
     void destroy_idle(std::size_t count) noexcept;
     void keep_idle(std::size_t count) noexcept;
     void update_room();
+    Reason make_idle(std::uint64_t owner) noexcept;
+    [[nodiscard]] std::uint64_t used() const noexcept;
+    void note_peak() noexcept;
     Reason top_up(const PoolOptions& options, std::uint64_t owner) noexcept;
     void set_stacks(const StackShape& stacks) noexcept;
     void forget_stacks() noexcept;
@@ -124,8 +146,11 @@ class JobPool {
     bool open_ = false;
     std::size_t total_ = 0;
     PoolOptions options_;
-    Job* last_made_ = nullptr;  // all jobs, the newest first
-    Job* walk_ = nullptr;       // see walk()
+    Job* last_made_ = nullptr;     // all jobs, the newest first
+    Job* walk_ = nullptr;          // see walk()
+    os::ForkLock list_lock_;       // of the list of all jobs, which the owner alone changes
+    Relaxed<std::uint64_t> peak_;  // as far as it is known, see note_peak()
+    Relaxed<std::uint64_t> finished_before_;  // by jobs that have been destroyed
     HeaderSource headers_;
     StackSource stacks_;
 };

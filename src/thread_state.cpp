@@ -38,7 +38,10 @@ void thread_ends(void* state) {
         return;
     if (self.mailbox != nullptr)
         self.mailbox->leave();
-    abandoned.fetch_add(self.pool.abandon(), std::memory_order_relaxed);
+    leave_threads(self.entry);
+    const std::size_t left = self.pool.abandon();
+    abandoned.fetch_add(left, std::memory_order_relaxed);
+    add_left_behind(left);
     host::follow_lib_ctx(nullptr, 0);
     self.hooks.clear();
     self = ThreadState{};
@@ -113,6 +116,10 @@ Reason enter(ThreadState& self) {
         self.special |= unusual::is_watched;
     look_around(self);
     host::follow_lib_ctx(&self.special, unusual::has_lib_ctx);
+    self.entry.pool = &self.pool;
+    self.entry.current = &self.current;
+    self.entry.key = self.key;
+    enter_threads(self.entry);
     return Reason::none;
 }
 
@@ -210,6 +217,7 @@ int start(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result, JobFunction fun
             return fail(reason, "ASYNC_start_job");
         if (self.pool.at_limit()) {
             self.last_reason = static_cast<int>(Reason::pool_is_full);
+            self.entry.refused += 1;
             if (self.slot_free.callback != nullptr)
                 self.special |= unusual::awaits_room;
             return ASYNC_NO_JOBS;
@@ -288,6 +296,7 @@ int resume(ASYNC_JOB** handle, ASYNC_JOB* name, int* result) {
 
 // It comes back when the job's function has returned: a cancelled job pauses no more.
 void cancel_paused(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_JOB* name, int* result) {
+    self.entry.cancelled += 1;
     job.fiber.unusual |= unusual::is_cancelled;
     (void)resume_paused(self, job, handle, name, result, 0);
 }

@@ -18,6 +18,8 @@
 #include "job.hpp"
 #include "job_pool.hpp"
 #include "reason.hpp"
+#include "relaxed.hpp"
+#include "threads.hpp"
 #include "wake.hpp"
 
 namespace asyncjob {
@@ -30,16 +32,17 @@ struct SlotFree {
 
 struct alignas(64) ThreadState {
     // What a switch uses comes first.
-    ASYNC_JOB* current = nullptr;  // the handle
-    std::uint64_t key = no_key;    // never used twice in a process, low 6 bits 0
+    Relaxed<ASYNC_JOB*> current;  // the handle
+    std::uint64_t key = no_key;   // never used twice in a process, low 6 bits 0
     CarriedPlaces places{};
     arch::Slot outside = nullptr;  // the frame of whoever entered the current job
     std::uint32_t special = 0;     // see unusual.hpp; 0 for nearly all threads
     ThreadErrors errors{};         // NULL until the thread uses jobs
     JobPool pool;
     int last_reason = 0;
-    Mailbox* mailbox = nullptr;        // from when it is first needed
+    Mailbox* mailbox = nullptr;  // from when it is first needed
     SlotFree slot_free;
+    ThreadEntry entry;
     unsigned long long libraries = 0;  // in the process when it was last looked for them
     int exit_rounds = 0;               // of the thread's key destructors
     SwitchHooks hooks;                 // with unusual::has_hooks only

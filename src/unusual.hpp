@@ -18,8 +18,7 @@ inline constexpr std::uint32_t has_hooks = 0x10000;        // asyncjob_add_switc
 inline constexpr std::uint32_t asks_for_errors = 0x20000;  // has to, see error_queue.hpp
 
 // Of a thread, and of no concern to any but the end of a job.
-inline constexpr std::uint32_t awaits_room =
-    0x8000;  // the pool was full, and somebody wants to know
+inline constexpr std::uint32_t awaits_room = 0x8000;  // in a pool that was full
 
 // Of a job.
 inline constexpr std::uint32_t is_bare = 16;     // the suspended side kept no control words

@@ -221,6 +221,51 @@ size_t asyncjob_cancel_all(void);
  */
 int asyncjob_cancelled(void);
 
+/* Whose numbers. */
+#define ASYNCJOB_STATS_THREAD 1  /* the calling thread's */
+#define ASYNCJOB_STATS_PROCESS 2 /* all threads', those that have ended too */
+#define ASYNCJOB_STATS_STACKS 16 /* beside one of them: look at the stacks, too */
+
+/*
+ * Numbers of jobs. started is what finished, live and left_behind come to. A later version of the
+ * library may have more fields behind these.
+ */
+typedef struct asyncjob_stats_t {
+    uint64_t started;     /* got to run their function */
+    uint64_t finished;    /* whose function returned */
+    uint64_t cancelled;   /* by asyncjob_cancel() and asyncjob_cancel_all() */
+    uint64_t refused;     /* starts that got ASYNC_NO_JOBS */
+    uint64_t live;        /* running and paused, now */
+    uint64_t paused;      /* now */
+    uint64_t idle;        /* made, or finished and kept, now */
+    uint64_t peak;        /* the most live at a time; of a process, the most that one thread had */
+    uint64_t left_behind; /* paused by threads that have ended; of a thread: 0 */
+    uint64_t threads;     /* that use jobs now; of a thread: 1 or 0 */
+
+    /*
+     * Bytes that the job which used most of its stack has touched, in whole pages, as far as
+     * they are resident and the stack is there: stacks of idle jobs that were given back are not
+     * looked at. 0 without ASYNCJOB_STATS_STACKS, as this takes a system call for each job.
+     */
+    uint64_t stack_high_water;
+} asyncjob_stats_t;
+
+/*
+ * Fills in the numbers. `which` is ASYNCJOB_STATS_THREAD or ASYNCJOB_STATS_PROCESS, maybe with
+ * ASYNCJOB_STATS_STACKS; `size` is the caller's sizeof(asyncjob_stats_t), and no more than that is
+ * written. Starts, pauses and ends do not count anything for this: the jobs' headers tell, so the
+ * call takes time for each job that there is, some 10 to 100 ns, and meanwhile those of its threads
+ * wait that make or destroy one. A thread's own numbers are exact; those of a thread that runs are
+ * of moments during the call, and a job may be in two of them or in none.
+ *
+ * The numbers of a process begin at 0 in the child of a fork, but for those of the forking thread,
+ * whose jobs come along.
+ *
+ * Returns 1; or 0 with ASYNCJOB_R_NULL_ARGUMENT, ASYNCJOB_R_INVALID_STRUCT_SIZE (less than that of
+ * the first version) or ASYNCJOB_R_INVALID_OPTION (which). Any thread; not in a signal handler.
+ */
+int asyncjob_stats(asyncjob_stats_t* of, size_t size, int which);
+
 /*
  * Stands for one job, for other threads: to be copied and kept as one likes, also beyond the end
  * of the job. What is in it is the library's. Handles of the same job are equal; no two jobs of a

@@ -12,6 +12,7 @@ namespace asyncjob::os {
 class ForkLock {
   public:
     void lock() { pthread_mutex_lock(&mutex_); }
+    [[nodiscard]] bool try_lock() { return pthread_mutex_trylock(&mutex_) == 0; }
     void unlock() { pthread_mutex_unlock(&mutex_); }
 
     class Guard {

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
 
 namespace asyncjob::os {
@@ -171,6 +172,24 @@ std::size_t guard_many(const Range* ranges, std::size_t count) noexcept {
     while (guarded < count && done >= static_cast<long>(ranges[guarded].size))
         done -= static_cast<long>(ranges[guarded++].size);
     return guarded;
+}
+
+std::byte* lowest_resident(std::byte* low, std::byte* high) noexcept {
+    const KeepErrno keep;
+    const std::size_t page = page_size();
+    unsigned char resident[1024];
+    for (std::byte* at = low - reinterpret_cast<std::uintptr_t>(low) % page; at < high;
+         at += sizeof resident * page) {
+        const auto left = static_cast<std::size_t>(high - at);
+        if (mincore(at, std::min(left, sizeof resident * page), resident) != 0)
+            return high;
+        const std::size_t count = std::min((left + page - 1) / page, sizeof resident);
+        for (std::size_t index = 0; index < count; ++index) {
+            if ((resident[index] & 1U) != 0)
+                return std::max(low, at + index * page);
+        }
+    }
+    return high;
 }
 
 void discard_many(const Range* ranges, std::size_t count) noexcept {

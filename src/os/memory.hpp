@@ -59,6 +59,9 @@ struct Range {
 // theirs; 0 where that is not possible, and guard() may be.
 [[nodiscard]] std::size_t guard_many(const Range* ranges, std::size_t count) noexcept;
 
+// The lowest address in a part of the address space whose page is resident; its end if none is.
+[[nodiscard]] std::byte* lowest_resident(std::byte* low, std::byte* high) noexcept;
+
 // Gives the resident pages of ranges back, which read as zero afterwards. Guards stay.
 void discard_many(const Range* ranges, std::size_t count) noexcept;
 

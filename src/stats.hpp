@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Numbers of jobs, of a thread and of the process, put together when they are asked for.
+//
+// Owner: capi_stats.cpp and report.cpp. Threads: any. Next layer down: threads.hpp.
+#pragma once
+
+#include "api.hpp"
+#include "threads.hpp"
+
+namespace asyncjob {
+
+enum class LookAtStacks { no, yes };
+
+// Of one thread, which is in the list while this is called, or is the calling one.
+[[nodiscard]] asyncjob_stats_t thread_stats(ThreadEntry& entry, LookAtStacks stacks) noexcept;
+
+// Of all threads.
+[[nodiscard]] asyncjob_stats_t process_stats(const AllThreads& threads,
+                                             LookAtStacks stacks) noexcept;
+
+}  // namespace asyncjob
