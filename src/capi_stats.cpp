@@ -3,6 +3,7 @@
 //
 // Threads: as that header says. Next layer down: stats.hpp, thread_state.hpp.
 #include "api.hpp"
+#include "dump.hpp"
 #include "options.hpp"
 #include "reason.hpp"
 #include "stats.hpp"
@@ -27,4 +28,8 @@ int asyncjob_stats(asyncjob_stats_t* of, size_t size, int which) {
     const Reason reason =
         asyncjob::give_struct(of, size, &stats, sizeof stats, sizeof(asyncjob_stats_t));
     return reason == Reason::none ? 1 : fail(reason, __func__);
+}
+
+int asyncjob_dump(int fd) {
+    return asyncjob::dump(fd) ? 1 : 0;
 }

@@ -59,6 +59,7 @@ struct alignas(64) async_job_st {
     asyncjob::WakeSlot* slot;               // with unusual::has_handle only, see wake.hpp
     asyncjob::CarriedErrors errors;         // with unusual::carries_errors only
     asyncjob::LocalValues locals;           // with unusual::has_locals only
+    std::atomic<std::uint64_t> paused_at;   // with unusual::stamps_pauses; or 0
     std::atomic<std::uint64_t> count_base;  // see ended()
     void* heap_args;            // what holds the arguments, if the stack does not; else NULL
     async_job_st* made_before;  // in the pool's list of all its jobs
@@ -135,7 +136,10 @@ struct alignas(64) async_job_st {
     // The pool's next job begins. How many jobs of this header have ended since then costs ends
     // nothing: the serial tells, and how often it has begun anew. To another thread than the
     // owner's it may seem to be 63 too many for a moment.
-    void begin_count() { count_base.store(std::uint64_t{0} - serial(), std::memory_order_relaxed); }
+    void begin_count() {
+        count_base.store(std::uint64_t{0} - serial(), std::memory_order_relaxed);
+        paused_at.store(0, std::memory_order_relaxed);
+    }
     [[nodiscard]] std::uint64_t ended() const {
         return count_base.load(std::memory_order_relaxed) + serial();
     }

@@ -38,6 +38,7 @@ struct PoolOptions {
     // pages that it has touched, mostly one to three.
     std::size_t idle_high_water = 1024;
     StackShape stacks;
+    bool stamps_pauses = false;  // for thread_state.hpp
 };
 
 // Of a pool's jobs.

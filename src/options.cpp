@@ -32,12 +32,13 @@ Reason read_options(const asyncjob_thread_options& from, PoolOptions& to) noexce
     if (from.stack_size < ASYNCJOB_STACK_MIN || from.stack_size > ASYNCJOB_STACK_MAX)
         return Reason::invalid_stack_size;
     if ((from.guard != ASYNCJOB_GUARD_NONE && from.guard != ASYNCJOB_GUARD_EACH) ||
-        from.reserved != 0)
+        (from.stamp_pauses != 0 && from.stamp_pauses != 1))
         return Reason::invalid_option;
     to = {from.max_jobs,
           from.prepared_jobs,
           from.idle_high_water,
-          {round_stack_size(from.stack_size), from.guard == ASYNCJOB_GUARD_EACH}};
+          {round_stack_size(from.stack_size), from.guard == ASYNCJOB_GUARD_EACH},
+          from.stamp_pauses == 1};
     return Reason::none;
 }
 
@@ -49,6 +50,7 @@ asyncjob_thread_options show_options(const PoolOptions& options) noexcept {
     shown.stack_size = options.stacks.usable;
     shown.idle_high_water = options.idle_high_water;
     shown.guard = options.stacks.is_guarded ? ASYNCJOB_GUARD_EACH : ASYNCJOB_GUARD_NONE;
+    shown.stamp_pauses = options.stamps_pauses ? 1 : 0;
     return shown;
 }
 

@@ -11,6 +11,7 @@
 #include "arch/offsets.h"
 #include "arch/short.hpp"
 #include "host.hpp"
+#include "os/clock.hpp"
 #include "os/loader.hpp"
 #include "wait_ctx.hpp"
 
@@ -301,6 +302,16 @@ void cancel_paused(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_JOB* n
     (void)resume_paused(self, job, handle, name, result, 0);
 }
 
+// From now on or no more. Pauses that are not stamped leave what is there, so it is forgotten.
+void stamp_pauses(ThreadState& self, bool stamps) {
+    if (stamps == ((self.special & unusual::stamps_pauses) != 0))
+        return;
+    self.special ^= unusual::stamps_pauses;
+    self.pool.begin_walk();
+    while (Job* const job = self.pool.walk())
+        job->paused_at.store(0, std::memory_order_relaxed);
+}
+
 // The last part of a pause.
 int go_out(ThreadState& self, Job& job, ASYNC_JOB* name, arch::Slot outside, bool is_first,
            std::uint32_t bits) {
@@ -340,6 +351,8 @@ int pause(ASYNC_JOB* name) {
         job.fiber.unusual &= ~unusual::is_fresh;
         job.fiber.unusual |= unusual::young_at_first;
     }
+    if ((self.special & unusual::stamps_pauses) != 0)
+        job.paused_at.store(os::nanoseconds_now(), std::memory_order_relaxed);
     carry_errors(self, job, &CarriedErrors::pause);
     job.lib_ctx = host::exchange_lib_ctx(job.lib_ctx);
     exchange_exceptions(job.fiber, job.rest, self.places);
@@ -407,7 +420,12 @@ Reason use_jobs() noexcept {
 Reason init_thread(const PoolOptions& options) noexcept {
     ThreadState& self = this_thread;
     const Reason reason = enter(self);
-    return reason != Reason::none ? reason : self.pool.configure(options, self.key);
+    if (reason != Reason::none)
+        return reason;
+    const Reason configured = self.pool.configure(options, self.key);
+    if (configured == Reason::none)
+        stamp_pauses(self, options.stamps_pauses);
+    return configured;
 }
 
 Reason init_thread(std::size_t max, std::size_t init) noexcept {
@@ -430,6 +448,7 @@ Reason on_slot_free(const SlotFree& slot_free) noexcept {
 
 void cleanup_thread() noexcept {
     this_thread.pool.close();
+    stamp_pauses(this_thread, false);
 }
 
 Reason cancel(ASYNC_JOB** handle, int* result) noexcept {

@@ -65,7 +65,7 @@ void add_left_behind(std::size_t jobs) noexcept {
 }
 
 AllThreads::AllThreads(When when) noexcept
-    : held_(when == When::waits ? (list_lock.lock(), true) : list_lock.try_lock()) {}
+    : held_(when == When::waits ? (list_lock.lock(), true) : list_lock.lock_in_time()) {}
 
 AllThreads::~AllThreads() {
     if (held_)

@@ -105,6 +105,24 @@ void async_wait_ctx_st::list(OSSL_ASYNC_FD* fds, std::size_t& count) const noexc
     }
 }
 
+std::size_t async_wait_ctx_st::peek_fds(const async_wait_ctx_st* context, OSSL_ASYNC_FD* fds,
+                                        std::size_t most,
+                                        bool (*copy)(void*, const void*, std::size_t)) noexcept {
+    alignas(async_wait_ctx_st) std::byte image[sizeof(async_wait_ctx_st)];
+    if (!copy(image, context, sizeof image))
+        return 0;
+    const auto& seen = *reinterpret_cast<const async_wait_ctx_st*>(image);
+    std::size_t count = 0;
+    for (std::size_t at = seen.size_; at > 0 && count < most; --at) {
+        Entry entry;
+        if (!copy(&entry, seen.entries_ + (at - 1), sizeof entry))
+            break;
+        if (entry.state != State::deleted)
+            fds[count++] = entry.fd;
+    }
+    return count;
+}
+
 void async_wait_ctx_st::list_changed(OSSL_ASYNC_FD* added, std::size_t& added_count,
                                      OSSL_ASYNC_FD* deleted,
                                      std::size_t& deleted_count) const noexcept {

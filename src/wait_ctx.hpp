@@ -42,6 +42,13 @@ struct async_wait_ctx_st {
     void list_changed(OSSL_ASYNC_FD* added, std::size_t& added_count, OSSL_ASYNC_FD* deleted,
                       std::size_t& deleted_count) const noexcept;
 
+    // Lists up to `most` live fds of a context that its thread may be changing, or may have freed:
+    // all is read by copies. Returns how many; what they are worth is for the caller to know.
+    [[nodiscard]] static std::size_t peek_fds(const async_wait_ctx_st* context, OSSL_ASYNC_FD* fds,
+                                              std::size_t most,
+                                              bool (*copy)(void*, const void*,
+                                                           std::size_t)) noexcept;
+
     // Whether anything may have been added or deleted in this round.
     [[nodiscard]] bool has_changes() const noexcept { return changed_; }
 

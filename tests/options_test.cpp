@@ -78,6 +78,7 @@ TEST(Options, HoldAsTheyAreSetAndAreForgottenByACleanup) {
         options.stack_size = 40 * kib;
         options.idle_high_water = 3;
         options.guard = ASYNCJOB_GUARD_NONE;
+        options.stamp_pauses = 1;
         set_thread(options);
         EXPECT_TRUE(same(in_force(), options));
         EXPECT_EQ(ASYNC_init_thread(9, 1), 1);
@@ -125,7 +126,7 @@ const Refusal refusals[] = {
      [](Options& o) { o.stack_size = ASYNCJOB_STACK_MAX + 1; }},
     {"UnknownGuard", ASYNCJOB_R_INVALID_OPTION, [](Options& o) { o.guard = 2; }},
     {"NegativeGuard", ASYNCJOB_R_INVALID_OPTION, [](Options& o) { o.guard = -1; }},
-    {"Reserved", ASYNCJOB_R_INVALID_OPTION, [](Options& o) { o.reserved = 1; }},
+    {"StampPauses", ASYNCJOB_R_INVALID_OPTION, [](Options& o) { o.stamp_pauses = 2; }},
     {"MoreThanAddresses", ASYNCJOB_R_NO_STACK,
      [](Options& o) { o.prepared_jobs = std::size_t{1} << 40U; }},
     {"MoreThanAddressesOfLargeStacks", ASYNCJOB_R_NO_STACK,

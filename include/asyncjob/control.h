@@ -110,7 +110,12 @@ typedef struct asyncjob_thread_options {
      */
     int guard;
 
-    int reserved; /* 0 */
+    /*
+     * 1: pauses note the time, so that asyncjob_dump() can tell how old they are; 0 by default.
+     * Pauses and resumes of the thread take some 50 ns more then. What is paused when this is set
+     * has no age.
+     */
+    int stamp_pauses;
 } asyncjob_thread_options;
 
 /*
@@ -138,7 +143,7 @@ int asyncjob_get_thread_options(asyncjob_thread_options* options, size_t size);
  * Returns 1; or 0, with the options as they were, and one of these reasons:
  * ASYNCJOB_R_NULL_ARGUMENT, ASYNCJOB_R_INVALID_STRUCT_SIZE (see there: a field of a later version
  * that this library does not have must be 0), ASYNC_R_INVALID_POOL_SIZE (prepared_jobs exceeds
- * max_jobs), ASYNCJOB_R_INVALID_STACK_SIZE, ASYNCJOB_R_INVALID_OPTION (guard, reserved),
+ * max_jobs), ASYNCJOB_R_INVALID_STACK_SIZE, ASYNCJOB_R_INVALID_OPTION (guard, stamp_pauses),
  * ASYNCJOB_R_JOBS_IN_FLIGHT; or why a job could not be made: ASYNCJOB_R_NO_MEMORY, NO_STACK,
  * NO_GUARD, NO_ADDRESSES, NO_MAPPINGS, STACK_TOO_SMALL, NOT_CAPABLE, ASYNC_R_INIT_FAILED.
  */
@@ -359,6 +364,32 @@ int asyncjob_pause_until(const struct timespec* deadline);
 /* 1 if ASYNC_pause_job() would pause: in a job, and pausing is not blocked, nor was the job
  * cancelled. Else 0. */
 int asyncjob_can_pause(void);
+
+/*
+ * Writes a line for each job that is running or paused, of all threads, to a file descriptor:
+ *
+ *   job=0x7f21c3fdff01 state=paused thread=4711 age=1.204311 fds=12,14 stack=1184/101056
+ *   at=0x55d0c8e0a1b2 symbol=wait_for_key+0x42
+ *
+ * (in one line.) job is the handle; state is paused, running, or waiting for a job that it has
+ * started; thread the system's number of the thread that it belongs to. age is in seconds, with the
+ * option stamp_pauses. fds are those of its wait context, up to 8. stack is bytes in use and all
+ * there are. at is where ASYNC_pause_job() returns to, and symbol the function, if it is exported
+ * (link programs with -rdynamic), else file and offset, for addr2line. Where pauses go through
+ * other calls of this library, asyncjob_pause_until() say, or a sanitizer watches, that is in the
+ * library; with ucontext it is not known. What is not known is "-". A line that begins with # says
+ * why the jobs of a thread are not listed.
+ *
+ * It may be called in a signal handler: it allocates nothing, and does not wait for what the
+ * interrupted code has locked. (The look-up of a symbol, dladdr(), is not promised to be safe
+ * there: it takes the loader's lock, which only a thread within dlopen() has for long.) Other
+ * threads go on meanwhile, and may be in the midst of changing what is copied from them, so the
+ * fds of another thread's job are a good guess. Those that make or destroy a job wait until the
+ * lines of theirs are written: an fd that nobody reads from holds them up.
+ *
+ * Returns 1; or 0 with the errno of write(). Raises no reason. Any thread.
+ */
+int asyncjob_dump(int fd);
 
 /*
  * How many jobs were left behind, paused, by threads that have ended, since the process

@@ -47,6 +47,10 @@ extern const bool can_share_fp_mode;
 // Whether this processor is quicker by `comparing` than by `kept`.
 bool prefers_comparing() noexcept;
 
+// Where in a paused side's frame the address is that its pause returns to; NULL where that cannot
+// be told.
+const void* return_place(Slot paused) noexcept;
+
 // The highest address that a first frame may start at, below `end`: the alignment of a call.
 inline void* align_top(std::byte* end) {
     return end - (reinterpret_cast<std::uintptr_t>(end) & 15U);

@@ -9,6 +9,10 @@ const bool capable = false;
 const bool can_share_fp_mode = false;
 const char* const backend = "none";
 
+const void* return_place(Slot /*paused*/) noexcept {
+    return nullptr;
+}
+
 bool prefers_comparing() noexcept {
     return false;
 }

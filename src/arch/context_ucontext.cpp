@@ -21,6 +21,10 @@ const bool capable = true;
 const bool can_share_fp_mode = have_fp_mode;
 const char* const backend = "ucontext";
 
+const void* return_place(Slot /*paused*/) noexcept {
+    return nullptr;
+}
+
 bool prefers_comparing() noexcept {
     return false;
 }

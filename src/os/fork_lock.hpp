@@ -5,6 +5,7 @@
 // Threads: any. Next layer down: libc.
 #pragma once
 
+#include <poll.h>
 #include <pthread.h>
 
 namespace asyncjob::os {
@@ -12,7 +13,17 @@ namespace asyncjob::os {
 class ForkLock {
   public:
     void lock() { pthread_mutex_lock(&mutex_); }
-    [[nodiscard]] bool try_lock() { return pthread_mutex_trylock(&mutex_) == 0; }
+
+    // For signal handlers, which may have interrupted who has the lock: gives up after a tenth of a
+    // second.
+    [[nodiscard]] bool lock_in_time() {
+        for (int times = 0; times < 100; ++times) {
+            if (pthread_mutex_trylock(&mutex_) == 0)
+                return true;
+            (void)poll(nullptr, 0, 1);
+        }
+        return false;
+    }
     void unlock() { pthread_mutex_unlock(&mutex_); }
 
     class Guard {

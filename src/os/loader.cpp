@@ -111,6 +111,18 @@ void* find_symbol_from(const void* address, const char* name) noexcept {
     return found;
 }
 
+Symbol symbol_at(const void* address) noexcept {
+    const Lookup lookup;
+    Dl_info info;
+    if (!lookup || dladdr(address, &info) == 0 || info.dli_fname == nullptr)
+        return {nullptr, 0};
+    const auto* const at = static_cast<const std::byte*>(address);
+    if (info.dli_sname != nullptr)
+        return {info.dli_sname,
+                static_cast<std::size_t>(at - static_cast<std::byte*>(info.dli_saddr))};
+    return {info.dli_fname, static_cast<std::size_t>(at - static_cast<std::byte*>(info.dli_fbase))};
+}
+
 void keep_loaded(const void* address) noexcept {
     const Lookup lookup;
     Dl_info info;

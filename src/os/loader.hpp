@@ -9,6 +9,8 @@
 // Owner: host.cpp, fiber.cpp, thread_state.cpp. Threads: any. Next layer down: libc.
 #pragma once
 
+#include <cstddef>
+
 namespace asyncjob::os {
 
 // How many libraries have been loaded so far: when it has not changed, nothing new can be
@@ -30,6 +32,14 @@ namespace asyncjob::os {
 
 // The same, in the scope of the library that has `address`.
 [[nodiscard]] void* find_symbol_from(const void* address, const char* name) noexcept;
+
+// What stands at an address of code: the name of its function, or where that is not exported of
+// its file; NULL if it is in none. The name lives as long as the library is there.
+struct Symbol {
+    const char* name;
+    std::size_t offset;
+};
+[[nodiscard]] Symbol symbol_at(const void* address) noexcept;
 
 // Keeps the library or program that has `address` in the process for good.
 void keep_loaded(const void* address) noexcept;

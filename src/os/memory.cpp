@@ -192,6 +192,19 @@ std::byte* lowest_resident(std::byte* low, std::byte* high) noexcept {
     return high;
 }
 
+bool copy_memory(void* to, const void* from, std::size_t size) noexcept {
+    const KeepErrno keep;
+#ifdef SYS_process_vm_readv
+    const iovec here{to, size};
+    const iovec there{const_cast<void*>(from), size};
+    return syscall(SYS_process_vm_readv, getpid(), &here, 1UL, &there, 1UL, 0UL) ==
+           static_cast<long>(size);
+#else
+    (void)to, (void)from, (void)size;
+    return false;
+#endif
+}
+
 void discard_many(const Range* ranges, std::size_t count) noexcept {
     const KeepErrno keep;
     while (count > 0) {

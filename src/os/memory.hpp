@@ -62,6 +62,10 @@ struct Range {
 // The lowest address in a part of the address space whose page is resident; its end if none is.
 [[nodiscard]] std::byte* lowest_resident(std::byte* low, std::byte* high) noexcept;
 
+// Copies what another thread may be changing, or may have unmapped: the kernel does it. False if
+// it cannot. May be called in a signal handler.
+[[nodiscard]] bool copy_memory(void* to, const void* from, std::size_t size) noexcept;
+
 // Gives the resident pages of ranges back, which read as zero afterwards. Guards stay.
 void discard_many(const Range* ranges, std::size_t count) noexcept;
 
