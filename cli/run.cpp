@@ -34,6 +34,7 @@ struct RunOptions {
     std::string inner;
     std::string inner_config;
     std::string operations;
+    std::string report;
 };
 
 OffloadOptions offload_options(const CLI::App& command, const RunOptions& given) {
@@ -68,6 +69,22 @@ void preload(const std::string& library) {
     setenv("LD_PRELOAD", all.c_str(), 1);
 }
 
+// The library writes the file when the program exits, and it is too late to complain then. The name
+// may have %p, for each process's number.
+std::string report_file(const std::string& given) {
+    const std::string option = "--report: '" + given + "'";
+    const fs::path file = given.empty() ? fs::path() : fs::absolute(given);
+    if (!file.has_filename())
+        throw Failure(status_run_failed, option + " is not the name of a file");
+    if (fs::is_directory(file))
+        throw Failure(status_run_failed, option + " is a folder");
+    if (access(file.parent_path().c_str(), W_OK | X_OK) != 0)
+        throw Failure(status_run_failed, option +
+                                             " cannot be written: " + file.parent_path().string() +
+                                             ": " + std::strerror(errno));
+    return file.string();
+}
+
 [[noreturn]] void become(const fs::path& file, const std::vector<std::string>& arguments) {
     std::vector<char*> argv;
     for (const std::string& argument : arguments)
@@ -100,6 +117,8 @@ void preload(const std::string& library) {
     }
     const fs::path config = keep_private_file(compose_config(users, options, status_run_failed),
                                               ".cnf", status_run_failed);
+    if (command.count("--report") > 0)
+        setenv("ASYNCJOB_REPORT", report_file(given.report).c_str(), 1);
     preload(library.string());
     setenv("OPENSSL_CONF", config.c_str(), 1);
     std::fprintf(stderr, "asyncjob: %s with LD_PRELOAD=%s and OPENSSL_CONF=%s: %s%s\n",
@@ -129,6 +148,11 @@ void add_run(CLI::App& app, const ProgramArguments& program, int& /*status*/) {
                      "with another inner provider")
         ->type_name("LIST");
 
+    command
+        ->add_option("--report", given->report,
+                     "Where the program writes the numbers of its jobs when it exits, as JSON; %p "
+                     "in the name is the process's number")
+        ->type_name("FILE");
     command->footer("Example: asyncjob run --threads 4 -- haproxy -f haproxy.cfg");
     command->callback([command, given, &program] { run(*command, *given, program); });
 }

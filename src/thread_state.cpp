@@ -13,6 +13,7 @@
 #include "host.hpp"
 #include "os/clock.hpp"
 #include "os/loader.hpp"
+#include "report.hpp"
 #include "wait_ctx.hpp"
 
 namespace asyncjob {
@@ -121,6 +122,7 @@ Reason enter(ThreadState& self) {
     self.entry.current = &self.current;
     self.entry.key = self.key;
     enter_threads(self.entry);
+    expect_report();
     return Reason::none;
 }
 
