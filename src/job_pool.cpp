@@ -92,7 +92,7 @@ void JobPool::keep_or_destroy(Job* job) noexcept {
         return;
     }
     put(job);
-    if (idle_count_ >= room_)
+    if (idle_count_ > room_)
         keep_idle(room_ / 2);
 }
 

@@ -107,7 +107,13 @@ bool can_split_a_mapping() {
 }  // namespace
 
 std::size_t page_size() noexcept {
-    static const auto size = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    // Threads may find it out at the same time; there is no runtime that guards such a variable.
+    static std::atomic<std::size_t> known = 0;
+    std::size_t size = known.load(std::memory_order_relaxed);
+    if (size == 0) {
+        size = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+        known.store(size, std::memory_order_relaxed);
+    }
     return size;
 }
 
