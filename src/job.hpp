@@ -143,6 +143,7 @@ struct alignas(64) async_job_st {
     [[nodiscard]] std::uint64_t ended() const {
         return count_base.load(std::memory_order_relaxed) + serial();
     }
+
     void block() {
         ++blocked;
         fiber.unusual |= asyncjob::unusual::is_blocked;

@@ -16,8 +16,7 @@ inline constexpr std::uint32_t has_lib_ctx = 4;            // some side's is not
 inline constexpr std::uint32_t is_watched = 8;             // by memcheck
 inline constexpr std::uint32_t has_hooks = 0x10000;        // asyncjob_add_switch_hooks()
 inline constexpr std::uint32_t asks_for_errors = 0x20000;  // has to, see error_queue.hpp
-
-inline constexpr std::uint32_t stamps_pauses = 0x80000;  // notes the time of each
+inline constexpr std::uint32_t stamps_pauses = 0x100000;   // notes the time of each
 
 // Of a thread, and of no concern to any but the end of a job.
 inline constexpr std::uint32_t awaits_room = 0x8000;  // in a pool that was full
