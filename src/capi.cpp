@@ -257,6 +257,10 @@ int asyncjob_cancelled(void) {
     return asyncjob::is_cancelled() ? 1 : 0;
 }
 
+ASYNC_JOB** asyncjob_find_handle(const void* object, size_t size) {
+    return is_null(object, __func__) ? nullptr : asyncjob::find_handle(object, size);
+}
+
 int asyncjob_share_fp_mode(int share) {
     if (!asyncjob::arch::can_share_fp_mode) {
         (void)fail(Reason::not_capable, __func__);

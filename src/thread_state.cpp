@@ -488,6 +488,20 @@ std::size_t cancel_all() noexcept {
     }
 }
 
+ASYNC_JOB** find_handle(const void* object, std::size_t size) noexcept {
+    ThreadState& self = this_thread;
+    const auto from = reinterpret_cast<std::uintptr_t>(object);
+    ASYNC_JOB** found = nullptr;
+    self.pool.begin_walk();
+    while (Job* const job = self.pool.walk()) {
+        const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(job->handle) - from;
+        if (offset < size && job->name_if_paused_for(self.key) != nullptr &&
+            (found == nullptr || job->handle < found))
+            found = job->handle;
+    }
+    return found;
+}
+
 bool is_cancelled() noexcept {
     const Job* const job = this_thread.current_job();
     return job != nullptr && (job->fiber.unusual & unusual::is_cancelled) != 0;

@@ -474,6 +474,64 @@ TEST(CancelAll, S6LeavesTheJobsOfOtherThreadsAlone) {
     EXPECT_EQ(asyncjob_cancel_all(), 2U);
 }
 
+// An object that keeps its job's handle to itself.
+struct Holder {
+    char before[100] = {};
+    ASYNC_JOB* handle = nullptr;
+    char after[100] = {};
+
+    int go() {
+        int result = 0;
+        return ASYNC_start_job(&handle, nullptr, &result, pause_once, nullptr, 0);
+    }
+};
+
+TEST(FindHandle, S6IsWhereTheStarterKeepsItWhileTheJobIsPaused) {
+    Holder holders[2];
+    const auto find = [&](const Holder& holder) {
+        return asyncjob_find_handle(&holder, sizeof(Holder));
+    };
+    EXPECT_EQ(find(holders[0]), nullptr);
+    ASSERT_EQ(holders[1].go(), ASYNC_PAUSE);
+    EXPECT_EQ(find(holders[0]), nullptr) << "the other's is behind its end";
+    EXPECT_EQ(asyncjob_find_handle(holders, sizeof(holders)), &holders[1].handle);
+    ASSERT_EQ(holders[0].go(), ASYNC_PAUSE);
+    EXPECT_EQ(asyncjob_find_handle(holders, sizeof(holders)), &holders[0].handle) << "the lowest";
+    EXPECT_EQ(find(holders[1]), &holders[1].handle);
+    EXPECT_EQ(asyncjob_find_handle(&holders[1].handle, 1), &holders[1].handle);
+    EXPECT_EQ(asyncjob_find_handle(&holders[1].handle, 0), nullptr);
+    std::thread([&] { EXPECT_EQ(find(holders[0]), nullptr) << "it is another thread's"; }).join();
+    TestJob inside([&] { EXPECT_EQ(find(holders[0]), &holders[0].handle); });
+    EXPECT_EQ(inside.go(), ASYNC_FINISH);
+    for (Holder& holder : holders) {
+        EXPECT_EQ(holder.go(), ASYNC_FINISH);
+        EXPECT_EQ(find(holder), nullptr) << "its job has finished";
+    }
+}
+
+TEST(FindHandle, S6NotOfAJobThatRunsOn) {
+    Holder holder;
+    Holder* argument = &holder;
+    const auto look = [](void* args) {
+        const Holder& own = **static_cast<Holder**>(args);
+        ASYNC_pause_job();
+        EXPECT_NE(own.handle, nullptr);
+        EXPECT_EQ(asyncjob_find_handle(&own, sizeof(own)), nullptr);
+        return 7;
+    };
+    int result = 0;
+    for (const int status : {ASYNC_PAUSE, ASYNC_FINISH})
+        EXPECT_EQ(
+            ASYNC_start_job(&holder.handle, nullptr, &result, look, &argument, sizeof(argument)),
+            status);
+    EXPECT_EQ(result, 7);
+}
+
+TEST(FindHandle, S28NeedsAnObject) {
+    EXPECT_EQ(asyncjob_find_handle(nullptr, 100), nullptr);
+    EXPECT_EQ(asyncjob_last_reason(), ASYNCJOB_R_NULL_ARGUMENT);
+}
+
 // The last place where a thread may do so: its thread_local objects are destroyed.
 struct CancelsAtTheEnd {
     ~CancelsAtTheEnd() { EXPECT_EQ(asyncjob_cancel_all(), expected); }

@@ -392,6 +392,19 @@ int asyncjob_can_pause(void);
 int asyncjob_dump(int fd);
 
 /*
+ * Where the handle of a paused job is kept: the address that was last passed to ASYNC_start_job()
+ * (or asyncjob_cancel()) for a job of the calling thread that is paused now, if it lies in the
+ * `size` bytes from `object` on; the lowest one, if several do. It says where an object of
+ * somebody else's that runs jobs inside, such as libssl's SSL, has its job's handle, so that the
+ * job can be cancelled; the object must not have been moved since. What is there is not looked
+ * at. Takes a time in proportion to the number of the thread's jobs, idle ones included.
+ *
+ * Returns the address; NULL if there is none; or NULL, and raises ASYNCJOB_R_NULL_ARGUMENT, if
+ * object is NULL. The memory itself is not touched.
+ */
+ASYNC_JOB** asyncjob_find_handle(const void* object, size_t size);
+
+/*
  * How many jobs were left behind, paused, by threads that have ended, since the process
  * began: their stacks and what their frames hold can never be given back. More than 0 is a
  * defect in the program, for which there is asyncjob_cancel_all(). Any thread.
