@@ -259,6 +259,27 @@ void check_binding(Report& report, const LoaderTrace& trace, const std::string& 
                                 std::to_string(ours.size()) + " ASYNC_ functions");
 }
 
+// Functions of libssl's for which the program has to come to us.
+void check_teardown(Report& report, const LoaderTrace& trace, const std::string& ssl_library) {
+    for (const Binding& binding : trace.bindings) {
+        if (binding.symbol != "SSL_free" || is_library(binding.from, "libssl.so") ||
+            binding.from == ssl_library)
+            continue;
+        if (binding.to == ssl_library)
+            report.ok("teardown", binding.from +
+                                      " would free connections through libasyncjob-ssl.so, which "
+                                      "ends their paused jobs");
+        else
+            report.warn("teardown", binding.from + " would take SSL_free() from " + binding.to +
+                                        ", which loses the job of a connection that is paused: "
+                                        "libasyncjob-ssl.so is for OpenSSL 3");
+        return;
+    }
+    report.warn("teardown",
+                "nothing in it is linked with SSL_free(); if it looks that up by itself, jobs of "
+                "connections that are freed while they are paused are lost");
+}
+
 void check_asks(Report& report, const LoaderTrace& trace) {
     // Functions that a program needs to go on with a handshake that paused. SSL_MODE_ASYNC
     // itself is a number and leaves no trace.
@@ -302,7 +323,13 @@ void check_program(Report& report, const std::string& name) {
                                "C library");
     LoaderTrace trace;
     const std::string library = find_library(status_failed).string();
-    if (const std::string why = trace_loader(facts, library, trace); !why.empty())
+    std::string ssl_library;
+    try {
+        ssl_library = find_ssl_library(status_failed).string();
+    } catch (const Failure&) {
+        return;  // which has been said
+    }
+    if (const std::string why = trace_loader(facts, {library, ssl_library}, trace); !why.empty())
         return report.fail("libraries", why);
     if (trace.libcrypto.empty())
         return report.warn("OpenSSL",
@@ -313,6 +340,7 @@ void check_program(Report& report, const std::string& name) {
     if (trace.libssl.empty())
         return report.warn("libssl", "neither it nor its libraries are linked with libssl");
     check_binding(report, trace, library);
+    check_teardown(report, trace, ssl_library);
     check_asks(report, trace);
 }
 
@@ -324,6 +352,11 @@ void doctor(const ProgramArguments& program, int& status) {
     report.ok("kernel", std::string(system.sysname) + " " + system.release + " " + system.machine);
     check_processors(report);
     report.ok("library", find_library(status_failed).string() + " (asyncjob " ASYNCJOB_VERSION ")");
+    try {
+        report.ok("ssl library", find_ssl_library(status_failed).string());
+    } catch (const Failure& failure) {
+        report.fail("ssl library", failure.what());
+    }
     check_jobs(report, system.machine);
     check_guard(report);
     if (!program)

@@ -29,6 +29,21 @@ fs::path loaded_library(int status) {
     return fs::canonical(loaded.parent_path()) / loaded.filename();
 }
 
+// A file of ours that lies beside the library, installed or built.
+fs::path find_beside(const fs::path& installed, const fs::path& built, const char* what,
+                     int status) {
+    const fs::path folder = loaded_library(status).parent_path();
+    for (const fs::path& candidate : {folder / installed, folder.parent_path() / built}) {
+        std::error_code ignored;
+        if (fs::is_regular_file(candidate, ignored))
+            return candidate;
+    }
+    throw Failure(status, std::string("the ") + what + " " + installed.filename().string() +
+                              " is neither " + (folder / installed).string() + " nor " +
+                              (folder.parent_path() / built).string() +
+                              "; install it, or build with ASYNCJOB_PROVIDER=ON");
+}
+
 }  // namespace
 
 fs::path find_library(int status) {
@@ -40,18 +55,18 @@ fs::path find_library(int status) {
     return library;
 }
 
+fs::path find_ssl_library(int status) {
+    (void)find_library(status);  // whether the folder can stand in LD_PRELOAD
+    constexpr const char* file = "libasyncjob-ssl.so.0";
+    return find_beside(file, fs::path("ssl") / file, "library", status);
+}
+
+std::string libraries_to_preload(int status) {
+    return find_library(status).string() + ":" + find_ssl_library(status).string();
+}
+
 fs::path find_module(const char* file, const char* built, int status) {
-    const fs::path folder = loaded_library(status).parent_path();
-    const fs::path installed = folder / "ossl-modules" / file;
-    const fs::path in_build_tree = folder.parent_path() / built / file;
-    for (const fs::path& candidate : {installed, in_build_tree}) {
-        std::error_code ignored;
-        if (fs::is_regular_file(candidate, ignored))
-            return candidate;
-    }
-    throw Failure(status, std::string("the provider ") + file + " is neither " +
-                              installed.string() + " nor " + in_build_tree.string() +
-                              "; install it, or build with ASYNCJOB_PROVIDER=ON");
+    return find_beside(fs::path("ossl-modules") / file, fs::path(built) / file, "provider", status);
 }
 
 fs::path find_offload(int status) {

@@ -6,12 +6,19 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 namespace asyncjob::cli {
 
 // libasyncjob.so, absolute. Throws Failure with `status` if it is not a shared library or if
 // its path cannot stand in LD_PRELOAD.
 std::filesystem::path find_library(int status);
+
+// libasyncjob-ssl.so, absolute. Throws as above, or naming the places it looked at.
+std::filesystem::path find_ssl_library(int status);
+
+// What LD_PRELOAD gets of ours: libasyncjob.so and libasyncjob-ssl.so. Throws as both.
+std::string libraries_to_preload(int status);
 
 // offload.so, absolute. Throws Failure with `status`, naming the places it looked at.
 std::filesystem::path find_offload(int status);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <set>
 #include <sstream>
 #include <string_view>
 
@@ -20,13 +21,14 @@ namespace {
 
 // Standard output and error together.
 std::string output_of(const std::string& loader, const std::string& image,
-                      const std::string& library) {
+                      const std::string& libraries) {
     const auto run = [&] {
         dup2(STDOUT_FILENO, STDERR_FILENO);
         const char* const before = std::getenv("LD_PRELOAD");
-        setenv("LD_PRELOAD",
-               (before != nullptr && before[0] != '\0' ? library + ":" + before : library).c_str(),
-               1);
+        setenv(
+            "LD_PRELOAD",
+            (before != nullptr && before[0] != '\0' ? libraries + ":" + before : libraries).c_str(),
+            1);
         // As ldd -r does.
         setenv("LD_TRACE_LOADED_OBJECTS", "1", 1);
         setenv("LD_WARN", "yes", 1);
@@ -75,31 +77,37 @@ bool is_library(const std::string& file, const std::string& name) {
     return file.compare(slash == std::string::npos ? 0 : slash + 1, name.size(), name) == 0;
 }
 
-std::string trace_loader(const ProgramFacts& program, const std::string& library,
+std::string trace_loader(const ProgramFacts& program, const std::vector<std::string>& libraries,
                          LoaderTrace& trace) {
+    std::string preloaded;
+    for (const std::string& library : libraries)
+        preloaded += (preloaded.empty() ? "" : ":") + library;
     std::string output;
     try {
         const std::string image = std::filesystem::absolute(program.image).string();
-        output = output_of(own_loader(), image, library);
+        output = output_of(own_loader(), image, preloaded);
     } catch (const Failure& failure) {
         return std::string("the dynamic loader cannot be asked: ") + failure.what();
     }
     std::istringstream lines(output);
     std::string line;
-    bool listed = false;
+    std::set<std::string> missing(libraries.begin(), libraries.end());
     while (std::getline(lines, line)) {
         if (Binding binding; read_binding(line, binding)) {
             trace.bindings.push_back(std::move(binding));
         } else if (line.rfind('\t', 0) == 0) {
-            listed = listed || line.find(library) != std::string::npos;
+            for (const std::string& library : libraries) {
+                if (line.find(library) != std::string::npos)
+                    missing.erase(library);
+            }
             if (line.find("=>") == std::string::npos)
                 continue;
             if (const std::string why = read_library(line, trace); !why.empty())
                 return why;
         }
     }
-    if (!listed)
-        return "the dynamic loader does not preload " + library + ": " +
+    if (!missing.empty())
+        return "the dynamic loader does not preload " + *missing.begin() + ": " +
                output.substr(0, output.find('\n'));
     return {};
 }

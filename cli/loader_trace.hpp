@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the dynamic loader would do for a program: its libraries and which symbols would be
-// bound where, with the library preloaded. The loader relocates the program and stops there.
+// bound where, with our libraries preloaded. The loader relocates the program and stops there.
 //
 // Threads: one at a time. Next layer down: the dynamic loader, in a process of its own.
 #pragma once
@@ -27,9 +27,9 @@ struct LoaderTrace {
 // Whether a file's name begins so.
 bool is_library(const std::string& file, const std::string& name);
 
-// Fills `trace` for the program with `library` preloaded. Returns an empty string, or what is
+// Fills `trace` for the program with `libraries` preloaded. Returns an empty string, or what is
 // wrong: a library is missing, say.
-std::string trace_loader(const ProgramFacts& program, const std::string& library,
+std::string trace_loader(const ProgramFacts& program, const std::vector<std::string>& libraries,
                          LoaderTrace& trace);
 
 }  // namespace asyncjob::cli

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// asyncjob run: becomes the program, with the library preloaded and the provider configured.
+// asyncjob run: becomes the program, with the libraries preloaded and the provider configured.
 //
 // All that can go wrong is looked for before exec, as afterwards OpenSSL and the loader would
-// go on without a word, and without the library or the provider.
+// go on without a word, and without a library or the provider.
 //
 // Threads: main only. Next layer down: program.hpp, config.hpp, private_file.hpp.
 #include <openssl/crypto.h>
@@ -62,10 +62,10 @@ std::string described(const OffloadOptions& options) {
     return text == "offload" ? text : text + ")";
 }
 
-void preload(const std::string& library) {
+void preload(const std::string& libraries) {
     const char* const before = std::getenv("LD_PRELOAD");
     const std::string all =
-        before != nullptr && before[0] != '\0' ? library + ":" + before : library;
+        before != nullptr && before[0] != '\0' ? libraries + ":" + before : libraries;
     setenv("LD_PRELOAD", all.c_str(), 1);
 }
 
@@ -105,7 +105,7 @@ std::string report_file(const std::string& given) {
     const fs::path file = find_program(program->front());
     if (const ProgramFacts facts = inspect_program(file); !facts.obstacle.empty())
         throw Failure(status_run_failed, facts.obstacle);
-    const fs::path library = find_library(status_run_failed);
+    const std::string libraries = libraries_to_preload(status_run_failed);
     OffloadOptions options = offload_options(command, given);
     const fs::path users = find_user_config();
     add_users_settings(users, options, status_run_failed);
@@ -119,10 +119,10 @@ std::string report_file(const std::string& given) {
                                               ".cnf", status_run_failed);
     if (command.count("--report") > 0)
         setenv("ASYNCJOB_REPORT", report_file(given.report).c_str(), 1);
-    preload(library.string());
+    preload(libraries);
     setenv("OPENSSL_CONF", config.c_str(), 1);
     std::fprintf(stderr, "asyncjob: %s with LD_PRELOAD=%s and OPENSSL_CONF=%s: %s%s\n",
-                 file.c_str(), library.c_str(), config.c_str(),
+                 file.c_str(), libraries.c_str(), config.c_str(),
                  users.empty() ? "" : (users.string() + " and ").c_str(),
                  ("the provider " + described(options)).c_str());
     become(file, *program);
@@ -132,7 +132,7 @@ std::string report_file(const std::string& given) {
 
 void add_run(CLI::App& app, const ProgramArguments& program, int& /*status*/) {
     CLI::App* const command = app.add_subcommand(
-        "run", "Start a program with the library preloaded and the provider offload configured");
+        "run", "Start a program with the libraries preloaded and the provider offload configured");
     const auto given = std::make_shared<RunOptions>();
     command->add_option("--threads", given->threads, "Worker threads; default: one per CPU")
         ->type_name("N");
