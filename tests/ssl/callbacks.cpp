@@ -27,11 +27,11 @@ int on_certificate(SSL* ssl, void* /*arg*/) {
     return 1;
 }
 
-int on_verify(int ok, X509_STORE_CTX* store) {
+int on_verify(int /*ok*/, X509_STORE_CTX* store) {
     const int index = SSL_get_ex_data_X509_STORE_CTX_idx();
     App::of(static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, index))).call("verify");
     armed.come_by(Pause::verification);
-    return ok;
+    return 1;
 }
 
 int on_hello(SSL* ssl, int* /*alert*/, void* /*arg*/) {

@@ -41,6 +41,7 @@ TEST_P(Teardown, ServerInACallback) {
 // The verification has a copy of the callback.
 TEST_P(Teardown, ClientInAVerification) {
     Ends ends(GetParam());
+    SSL_set1_host(ends.client.get(), "elsewhere");  // one more call
     ends.pause_handshake(ends.client, Pause::verification);
     free_paused(ends, ends.client);
 }
@@ -51,6 +52,7 @@ TEST_P(Teardown, InAReadOfData) {
     ends.expect_finished();
     ASSERT_EQ(SSL_write(ends.client.get(), "secret", 6), 6);
     SSL_set_mode(ends.server.get(), SSL_MODE_ASYNC);
+    SSL_set_read_ahead(ends.server.get(), 1);  // all of the record is there
     armed = {Pause::message, {}};
     char buffer[6] = {};
     ASSERT_EQ(SSL_get_error(ends.server.get(), SSL_read(ends.server.get(), buffer, 6)),
@@ -183,6 +185,31 @@ TEST_P(Teardown, InsideItsOwnInfoCallbackAReferenceIsGivenUp) {
     ends.expect_finished();
     EXPECT_EQ(asyncjob_ssl_cancelled(), cancelled);
     EXPECT_EQ(asyncjob_ssl_lost(), lost);
+}
+
+// A job that frees another connection when it is cancelled, and goes on.
+int free_other_when_cancelled(SSL* /*ssl*/, void* other) {
+    armed.come_by(Pause::certificate);
+    Ends& ends = *static_cast<Ends*>(other);
+    ends.server_app.gone = true;
+    ends.server.reset();
+    return 1;
+}
+
+TEST_P(Teardown, OfOneWhoseJobFreesAnother) {
+    Ends other(GetParam());
+    other.pause_handshake(other.server);
+    Ends ends(GetParam());
+    SSL_set_cert_cb(ends.server.get(), free_other_when_cancelled, &other);
+    ends.pause_handshake(ends.server, Pause::certificate);
+    const std::size_t cancelled = asyncjob_ssl_cancelled();
+    ends.server_app.gone = true;
+    ends.server.reset();
+    EXPECT_EQ(asyncjob_ssl_cancelled(), cancelled + 2);
+    EXPECT_EQ(other.server, nullptr);
+    EXPECT_EQ(ends.server_app.calls_after, std::vector<std::string>{});
+    EXPECT_EQ(other.server_app.calls_after, std::vector<std::string>{});
+    EXPECT_EQ(asyncjob_cancel_all(), 0U);
 }
 
 // Whose callbacks are the SSL's own, not the context's.
