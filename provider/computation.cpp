@@ -270,14 +270,15 @@ int compute(const Inner& inner, void* context, unsigned char* out, std::size_t* 
     bool must_pause = published == Notifier::Published::now;
     auto wait = std::chrono::microseconds(0);
     for (;;) {
+        if (!must_pause && computation->finished_within(wait))
+            return computation->take_result(out, out_length);
+        const bool resumed = pause();
         if (computation->is_lost()) {
             // What the two processes shared stays as it is, for ever.
             (void)new auto(std::move(computation));
             return fail("the process was forked while a worker had the private-key operation");
         }
-        if (!must_pause && computation->finished_within(wait))
-            return computation->take_result(out, out_length);
-        if (!pause()) {
+        if (!resumed) {
             computation->abandon();
             return fail("the job was cancelled while it waited for a private-key operation");
         }

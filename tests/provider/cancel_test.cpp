@@ -3,6 +3,7 @@
 // worker may go on with what the job has let go. On this library's jobs only; lifetime_test has
 // what a pause that returns 0 means to the provider, whatever brought it about.
 #include <openssl/err.h>
+#include <poll.h>
 
 #include "support.hpp"
 
@@ -90,6 +91,31 @@ TEST_F(CancelledJob, S6FailsItsLaterOperationsToo) {
     EXPECT_LE(second_status, 0);
     EXPECT_NE(take_errors().find("cancelled"), std::string::npos);
     tell_inner([](auto& told) { told.hold = false; });
+}
+
+// What a child inherits it may cancel: the parent's signal stays where it is, and no lock is
+// waited for that a worker had.
+TEST_F(CancelledJob, S6S14InTheChildOfAForkLeavesTheParentsAlone) {
+    if (under_asan || under_tsan)
+        GTEST_SKIP() << "the tool's own locks do not survive a fork with threads";
+    TestJob job([this] { sign(); }, wait_.get());
+    ASSERT_EQ(job.go(), ASYNC_PAUSE);
+    const auto is_signalled = [this](int milliseconds) {
+        int fd = -1;
+        std::size_t count = 1;
+        EXPECT_EQ(ASYNC_WAIT_CTX_get_all_fds(wait_.get(), &fd, &count), 1);
+        pollfd ready{fd, POLLIN, 0};
+        return poll(&ready, 1, milliseconds) == 1;
+    };
+    constexpr int patience = 20'000;
+    ASSERT_TRUE(is_signalled(patience));
+    EXPECT_TRUE(passes_in_child([&] {
+        EXPECT_EQ(asyncjob_cancel(&job.handle, &job.result), ASYNC_FINISH);
+        EXPECT_LE(status_, 0);
+    }));
+    EXPECT_TRUE(is_signalled(0));
+    EXPECT_EQ(job.go(), ASYNC_FINISH);
+    EXPECT_EQ(status_, 1);
 }
 
 TEST_F(CancelledJob, S6AllOfAThreadThatEnds) {
