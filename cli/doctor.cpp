@@ -353,9 +353,9 @@ void doctor(const ProgramArguments& program, int& status) {
     check_processors(report);
     report.ok("library", find_library(status_failed).string() + " (asyncjob " ASYNCJOB_VERSION ")");
     try {
-        report.ok("ssl library", find_ssl_library(status_failed).string());
+        report.ok("ssl-library", find_ssl_library(status_failed).string());
     } catch (const Failure& failure) {
-        report.fail("ssl library", failure.what());
+        report.fail("ssl-library", failure.what());
     }
     check_jobs(report, system.machine);
     check_guard(report);

@@ -11,6 +11,32 @@ import unittest
 from support import ASYNCJOB, TIMEOUT, ProgramTest, handshake, libraries_of, threads_of
 
 
+# Both ends in one process, with callbacks of Python's; a connection is given up in the middle.
+HANDSHAKE_IN_MEMORY = """
+import ssl, sys
+names = []
+server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+server_context.load_cert_chain(*sys.argv[1:])
+server_context.sni_callback = lambda connection, name, context: names.append(name)
+client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+client_context.check_hostname = False
+client_context.verify_mode = ssl.CERT_NONE
+def handshake(turns):
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = client_context.wrap_bio(down, up, server_hostname="localhost")
+    ends = [client, server_context.wrap_bio(up, down, server_side=True)]
+    for _ in range(turns):
+        for end in ends:
+            try:
+                end.do_handshake()
+            except ssl.SSLWantReadError:
+                pass
+    return client.version()
+handshake(1)
+print(handshake(4), names[-1])
+"""
+
+
 class BecomesTheProgram(ProgramTest):
     def test_exit_status_is_the_programs(self):
         self.expect(self.run_program("sh", "-c", "exit 7"), 7)
@@ -49,10 +75,12 @@ class BecomesTheProgram(ProgramTest):
         preload, config = result.stdout.split()
         self.expect(result, 0, "LD_PRELOAD=" + preload, "OPENSSL_CONF=" + config, "threads = 3")
 
-    def test_what_was_preloaded_before_stays_behind_the_library(self):
+    def test_what_was_preloaded_before_stays_behind_the_libraries(self):
         self.env["LD_PRELOAD"] = "libz.so.1"
         result = self.run_program("sh", "-c", "echo $LD_PRELOAD")
-        self.assertRegex(result.stdout, r"^/\S*libasyncjob\.so\S*:libz\.so\.1\n$")
+        self.assertRegex(result.stdout, 
+                         r"^/[^\s:]*/libasyncjob\.so[^\s:]*:/[^\s:]*/libasyncjob-ssl\.so[^\s:]*"
+                         r":libz\.so\.1\n$")
 
 
 class Serves(ProgramTest):
@@ -64,8 +92,15 @@ class Serves(ProgramTest):
             # Workers start only when a signature leaves its job.
             self.assertEqual(threads_of(server.pid), 3)
             libraries = libraries_of(server.pid)
-            self.assertIn("libasyncjob.so", libraries)
-            self.assertIn("offload.so", libraries)
+            for file in ("libasyncjob.so", "libasyncjob-ssl.so", "offload.so"):
+                self.assertIn(file, libraries)
+
+    def test_python_whose_libssl_comes_late(self):
+        certificate = self.certificate()
+        script = self.write("handshake.py", HANDSHAKE_IN_MEMORY)
+        result = self.run_program("/usr/bin/python3", script, certificate[1], certificate[3])
+        self.expect(result, 0)
+        self.assertEqual(result.stdout, "TLSv1.3 localhost\n")
 
 
 class Refuses(ProgramTest):
@@ -104,6 +139,10 @@ class Refuses(ProgramTest):
         elif program is None:
             self.skipTest("there is no setuid program")
         self.expect(self.run_program(program), 125, "setuid", "ignores LD_PRELOAD")
+
+    def test_to_go_without_the_library_for_libssl(self):
+        self.lose_ssl_library()
+        self.expect(self.run_program("true"), 125, "libasyncjob-ssl.so.0 is neither", "install it")
 
     def test_settings_in_the_providers_words(self):
         for option, value, words in [

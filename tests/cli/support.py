@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import select
+import shutil
 import socket
 import ssl
 import subprocess
@@ -46,6 +47,12 @@ class ProgramTest(unittest.TestCase):
             file.write(text)
         os.chmod(path, mode)
         return path
+
+    def lose_ssl_library(self):
+        """The program runs on a copy of the library that lies beside nothing."""
+        library = os.path.join(os.path.dirname(ASYNCJOB), "..", "src", "libasyncjob.so.0")
+        shutil.copy(library, self.folder)
+        self.env["LD_LIBRARY_PATH"] = self.folder
 
     def asyncjob(self, *arguments, stdin=""):
         return subprocess.run(

@@ -30,13 +30,14 @@ class Doctor(ProgramTest):
         self.expect_finding(found, "provider", "ok", "paused")
         self.expect_finding(found, "OpenSSL", "ok", "OpenSSL 3.")
         self.expect_finding(found, "configuration", "ok")
-        for subject in ("kernel", "CPUs", "library", "guard"):
+        for subject in ("kernel", "CPUs", "library", "ssl-library", "guard"):
             self.assertIn(subject, found)
 
     def test_openssl_binds_and_asks_for_async(self):
         status, found = self.diagnose("openssl")
         self.assertEqual(status, 0, found)
         self.expect_finding(found, "libssl", "ok", "ASYNC_")
+        self.expect_finding(found, "teardown", "ok", "libasyncjob-ssl.so")
         self.expect_finding(found, "async", "ok", "-async")
 
     def test_a_program_without_openssl_is_a_warning(self):
@@ -48,7 +49,15 @@ class Doctor(ProgramTest):
         status, found = self.diagnose(os.environ["CLI_TATTLER"])
         self.assertEqual(status, 0, found)
         self.expect_finding(found, "libssl", "ok")
+        self.expect_finding(found, "teardown", "warn", "SSL_free()")
         self.expect_finding(found, "async", "warn", "in place")
+
+    def test_a_missing_library_for_libssl_fails(self):
+        self.lose_ssl_library()
+        status, found = self.diagnose("openssl")
+        self.assertEqual(status, 1, found)
+        self.expect_finding(found, "ssl-library", "fail", "libasyncjob-ssl.so.0 is neither")
+        self.assertNotIn("teardown", found)
 
     def test_the_program_is_not_run(self):
         self.env["TATTLE"] = os.path.join(self.folder, "ran")
