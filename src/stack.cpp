@@ -200,15 +200,19 @@ void StackSource::set_shape(const StackShape& shape) noexcept {
 // Of the shape that is needed now; NULL if there is none.
 Slab* StackSource::take_retired() noexcept {
     if (retired_ == nullptr) {
+        // In their order: small slabs, which are sooner empty, stay before large ones.
         Slab* others = nullptr;
-        for (Slab* slab = left_over.exchange(nullptr, std::memory_order_acquire);
-             slab != nullptr;) {
-            Slab* const next = slab->next;
-            Slab*& list = slab->shape == shape_ ? retired_ : others;
-            slab->next = list;
-            list = slab;
-            slab = next;
+        Slab** last_own = &retired_;
+        Slab** last_other = &others;
+        Slab* slab = left_over.exchange(nullptr, std::memory_order_acquire);
+        while (slab != nullptr) {
+            Slab**& last = slab->shape == shape_ ? last_own : last_other;
+            *last = slab;
+            last = &slab->next;
+            slab = slab->next;
         }
+        *last_own = nullptr;
+        *last_other = nullptr;
         give_to(left_over, others);
     }
     Slab* const slab = retired_;
