@@ -146,7 +146,8 @@ Reason ready_fd(int& fd) noexcept {
 
 std::size_t take_ready(ASYNC_JOB** jobs, std::size_t max) noexcept {
     const ThreadState& self = this_thread;
-    if (self.mailbox == nullptr)
+    // In a hook the job is between running and paused: what is_seen says of it would be wrong.
+    if (self.mailbox == nullptr || self.hooks.are_running())
         return 0;
     Mailbox& mailbox = *self.mailbox;
     std::size_t count = 0;

@@ -354,5 +354,35 @@ TEST(Hooks, LeaveASideWithAnExceptionAlone) {
     EXPECT_EQ(calls, "+a-a+a-a");
 }
 
+// A hook's job is neither running nor paused as take_ready() means it: it is listed afterwards.
+TEST(Hooks, ListNoReadyJobs) {
+    struct Take {
+        asyncjob_handle handle{};
+        ASYNC_JOB* ready[4] = {};
+        std::size_t listed = 0;
+    } take;
+    const auto wake_and_take = [](ASYNC_JOB* /*job*/, void* arg) {
+        Take& the = *static_cast<Take*>(arg);
+        if (the.handle.slot == nullptr)
+            return;
+        EXPECT_EQ(asyncjob_wake(the.handle), 1);
+        the.listed += asyncjob_take_ready(the.ready, 4);
+    };
+    const Hooks hooks(wake_and_take, wake_and_take, &take);
+    TestJob job([&] {
+        EXPECT_EQ(asyncjob_get_handle(ASYNC_get_current_job(), &take.handle), 1);
+        ASYNC_pause_job();
+        ASYNC_pause_job();
+    });
+    for (int pauses = 0; pauses < 2; ++pauses) {
+        EXPECT_EQ(job.go(), ASYNC_PAUSE);
+        EXPECT_EQ(take.listed, 0U);
+        EXPECT_EQ(asyncjob_take_ready(take.ready, 4), 1U);
+        EXPECT_EQ(asyncjob_take_ready(take.ready, 4), 0U);
+    }
+    EXPECT_EQ(job.go(), ASYNC_FINISH);
+    EXPECT_EQ(take.listed, 0U);
+}
+
 }  // namespace
 }  // namespace test

@@ -326,7 +326,8 @@ int asyncjob_ready_fd(void);
  * other paused job may be resumed as well, listed or not. A job is listed once for each time that
  * it pauses; jobs that were resumed or have ended since they were woken are left out.
  *
- * Returns how many it has written to jobs[]. 0 if there are none; or with the reason
+ * Returns how many it has written to jobs[]. 0 if there are none, or in a switch hook, where the
+ * fd stays as it is; or with the reason
  * ASYNCJOB_R_NULL_ARGUMENT, if jobs is NULL and max is not 0.
  */
 size_t asyncjob_take_ready(ASYNC_JOB** jobs, size_t max);
