@@ -42,7 +42,9 @@ int asyncjob_wake(asyncjob_handle handle) {
         return fail(Reason::null_argument, __func__);
     if (static_cast<WakeSlot*>(handle.slot)->wake(handle.generation)) [[likely]]
         return 1;
-    return fail(Reason::stale_handle, __func__);
+    // Not on the error queue: it is nothing that a TLS connection of this thread should fail for.
+    asyncjob::this_thread.last_reason = static_cast<int>(Reason::stale_handle);
+    return 0;
 }
 
 int asyncjob_ready_fd(void) {

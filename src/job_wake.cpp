@@ -55,6 +55,14 @@ bool becomes_taken(Mailbox& mailbox, WakeSlot* slot) {
     return true;
 }
 
+// Whether it is the current job, or waits for a job that it entered.
+bool is_running(const ThreadState& self, const ASYNC_JOB* name) {
+    const ASYNC_JOB* running = self.current;
+    while (running != nullptr && running != name)
+        running = Job::of(const_cast<ASYNC_JOB*>(running))->outer;
+    return running != nullptr;
+}
+
 // What the pause meant that has just ended, and was not cut short by a cancel.
 int meaning_of(bool was_woken, os::Time deadline) {
     if (was_woken)
@@ -82,6 +90,9 @@ Reason get_handle(ASYNC_JOB* name, asyncjob_handle& handle) noexcept {
         return Reason::job_not_paused;
     if (job.owner.load(std::memory_order_relaxed) != self.key)
         return Reason::foreign_thread;
+    // The name of an idle job has been one of its jobs' before, as serials come again.
+    if (!job.is_paused_for(self.key, name) && !is_running(self, name))
+        return Reason::job_not_paused;
     const WakeSlot* const slot = need_slot(self, job, name);
     if (slot == nullptr)
         return Reason::no_memory;

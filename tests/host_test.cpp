@@ -45,6 +45,17 @@ TEST(ErrorQueueOfACall, IsLeftAloneBySuccessAndByAnswersThatAreNoErrors) {
     EXPECT_EQ(ERR_peek_error(), 0U);
 }
 
+// Completions that come late are no mistake.
+TEST(ErrorQueueOfACall, IsLeftAloneByAWakeThatComesLate) {
+    ERR_clear_error();
+    asyncjob_handle handle{};
+    TestJob job([&] { EXPECT_EQ(asyncjob_get_handle(ASYNC_get_current_job(), &handle), 1); });
+    EXPECT_EQ(job.go(), ASYNC_FINISH);
+    EXPECT_EQ(asyncjob_wake(handle), 0);
+    EXPECT_EQ(asyncjob_last_reason(), ASYNCJOB_R_STALE_HANDLE);
+    EXPECT_EQ(ERR_peek_error(), 0U);
+}
+
 TEST(ErrorQueueOfACall, NamesTheFunction) {
     ERR_clear_error();
     EXPECT_EQ(ASYNC_init_thread(1, 2), 0);

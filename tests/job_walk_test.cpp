@@ -59,7 +59,9 @@ TEST_F(Walk, GoesOnBehindJobsThatAreDestroyedMeanwhile) {
     pool_.begin_walk();
     EXPECT_NE(pool_.walk(), nullptr);
     // The limit takes the newest three: the one that the walk was at, and where it goes next.
-    EXPECT_EQ(pool_.configure(1, 0, key), Reason::none);
+    asyncjob::PoolOptions options = pool_.options();
+    options.max = 1;
+    EXPECT_EQ(pool_.configure(options, key), Reason::none);
     const std::set<Job*> rest = rest_of_walk();
     EXPECT_EQ(rest.size(), 1U);
     EXPECT_EQ(rest, all());

@@ -314,13 +314,6 @@ inline const std::vector<Misuse> misuses = {
          return get_handle_wrongly(foreign.handle);
      }},
     {"WakeZeros", ASYNCJOB_R_NULL_ARGUMENT, [] { return asyncjob_wake(asyncjob_handle{}); }},
-    {"WakeFinishedJob", ASYNCJOB_R_STALE_HANDLE,
-     [] {
-         asyncjob_handle handle{};
-         TestJob job([&] { EXPECT_EQ(asyncjob_get_handle(ASYNC_get_current_job(), &handle), 1); });
-         EXPECT_EQ(job.go(), ASYNC_FINISH);
-         return asyncjob_wake(handle);
-     }},
     {"TakeReadyNullJobs", ASYNCJOB_R_NULL_ARGUMENT,
      [] { return static_cast<int>(asyncjob_take_ready(nullptr, 5)); }},
     {"PauseUntilNullDeadline", ASYNCJOB_R_NULL_ARGUMENT,

@@ -235,6 +235,22 @@ TEST(Handle, IsTheSameForAJobAndAnotherForTheNext) {
     EXPECT_EQ(seen.size(), 200U);
 }
 
+// The serial in a name comes again with the 64th job of a header, which is idle then.
+TEST(StaleHandle, IsNotToBeHadOfAnIdleJob) {
+    TestJob paused([] { ASYNC_pause_job(); });
+    ASSERT_EQ(paused.go(), ASYNC_PAUSE);
+    ASYNC_JOB* const old = paused.handle;
+    ASSERT_EQ(paused.go(), ASYNC_FINISH);
+    for (int i = 0; i < 200; ++i) {
+        asyncjob_handle handle{};
+        EXPECT_EQ(asyncjob_get_handle(old, &handle), 0) << i;
+        EXPECT_EQ(asyncjob_last_reason(), ASYNCJOB_R_JOB_NOT_PAUSED);
+        TestJob another([] { ASYNC_pause_job(); });
+        ASSERT_EQ(another.go(), ASYNC_PAUSE);
+        ASSERT_EQ(another.go(), ASYNC_FINISH);
+    }
+}
+
 TEST(StaleHandle, IsRefusedAndWakesNoLaterJobOfTheSlot) {
     std::vector<asyncjob_handle> stale;
     for (int i = 0; i < 300; ++i) {

@@ -303,7 +303,9 @@ int asyncjob_get_handle(ASYNC_JOB* job, asyncjob_handle* handle);
  * ASYNC_pause_job() pauses, as ever, and the job is listed.
  *
  * Returns 1; or 0 with one of these reasons: ASYNCJOB_R_NULL_ARGUMENT (a handle of zeros),
- * ASYNCJOB_R_STALE_HANDLE (the job has ended, or its thread has).
+ * ASYNCJOB_R_STALE_HANDLE (the job has ended, or its thread has). The latter is in
+ * asyncjob_last_reason() alone, not on libcrypto's error queue: a completion that comes late is no
+ * mistake, and must not fail a TLS connection of the calling thread. Not for signal handlers.
  */
 int asyncjob_wake(asyncjob_handle handle);
 
@@ -312,7 +314,7 @@ int asyncjob_wake(asyncjob_handle handle);
  * jobs for asyncjob_take_ready(), because of a wake or of a deadline; at times it is readable
  * though there are none. One for all jobs of the thread, and always the same. It is the library's:
  * not to be read, written or closed. The child of a fork has to ask for its own; the parent's is
- * closed there. At the thread's end it goes to a later thread.
+ * closed there. At the thread's end it goes to a later thread: take it out of an epoll set before.
  *
  * Returns -1 with one of these reasons: ASYNCJOB_R_NO_FD, ASYNCJOB_R_NO_MEMORY,
  * ASYNCJOB_R_NOT_CAPABLE, ASYNC_R_INIT_FAILED.
@@ -322,7 +324,9 @@ int asyncjob_ready_fd(void);
 /*
  * Lists paused jobs of the calling thread that were woken, in the order of the wakes, then those
  * whose deadline has passed (asyncjob_pause_until()), in the order of the deadlines; at most max.
- * If there are more, the fd stays readable. ASYNC_start_job() resumes them, in any order; and any
+ * If there are more, the fd stays readable; a loop that waits for edges (EPOLLET) has to call this
+ * until it gets fewer than max, and so has one whose deadlines must not wait for wakes without end.
+ * ASYNC_start_job() resumes them, in any order; and any
  * other paused job may be resumed as well, listed or not. A job is listed once for each time that
  * it pauses; jobs that were resumed or have ended since they were woken are left out.
  *

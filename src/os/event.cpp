@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <ctime>
+#include <utility>
 
 namespace asyncjob::os {
 
@@ -33,10 +34,11 @@ bool watch(int epoll, int fd) {
     return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
+// Forgets it first: a child that is forked in between must not close what has its number then.
 void close_one(int& fd) {
-    if (fd != no_fd)
-        close(fd);
-    fd = no_fd;
+    const int closed = std::exchange(fd, no_fd);
+    if (closed != no_fd)
+        close(closed);
 }
 
 }  // namespace
