@@ -12,6 +12,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <cerrno>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,6 +21,10 @@
 #include "tls/support.hpp"
 
 namespace ssl_test {
+
+inline std::string version_name(const testing::TestParamInfo<int>& info) {
+    return info.param == TLS1_2_VERSION ? "1_2" : "1_3";
+}
 
 // Where a job pauses, by what the test wants.
 enum class Pause { nowhere, signature, certificate, message, verification };

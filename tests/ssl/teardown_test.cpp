@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // SSL_free() of a connection whose job is paused: the job ends, the application is not called any
 // more, the peer gets nothing, and nothing is left.
-#include <cerrno>
-#include <thread>
-
 #include "../support.hpp"
 #include "connections.hpp"
 
@@ -13,9 +10,7 @@ namespace {
 class Teardown : public testing::TestWithParam<int> {};
 
 INSTANTIATE_TEST_SUITE_P(Tls, Teardown, testing::Values(TLS1_2_VERSION, TLS1_3_VERSION),
-                         [](const auto& info) {
-                             return info.param == TLS1_2_VERSION ? "1_2" : "1_3";
-                         });
+                         version_name);
 
 TEST_P(Teardown, ServerInASignature) {
     Ends ends(GetParam());
@@ -310,28 +305,6 @@ TEST_P(Teardown, ClearingMakesAConnectionFitForAnother) {
     ends.expect_finished();
 }
 
-// What other threads have started cannot be cancelled here, and is what it was.
-TEST_P(Teardown, OnAnotherThreadIsCountedAsLost) {
-    const std::size_t cancelled = asyncjob_ssl_cancelled();
-    const std::size_t lost = asyncjob_ssl_lost();
-    for (const bool known : {false, true}) {
-        Ends ends(GetParam());
-        std::thread([&] {
-            if (known) {  // where libssl has the handle
-                Ends others(GetParam());
-                others.pause_handshake(others.server);
-            }
-            ends.pause_handshake(ends.server);
-        }).join();
-        ends.server_app.gone = true;
-        ends.server.reset();
-        EXPECT_EQ(ends.server_app.calls_after, std::vector<std::string>{});
-        EXPECT_EQ(ERR_peek_error(), 0U);
-    }
-    EXPECT_EQ(asyncjob_ssl_cancelled(), cancelled + 1);
-    EXPECT_EQ(asyncjob_ssl_lost(), lost + 2);
-}
-
 TEST_P(Teardown, OfAConnectionThatIsNotPausedIsAsEver) {
     const std::size_t cancelled = asyncjob_ssl_cancelled();
     {
@@ -343,28 +316,6 @@ TEST_P(Teardown, OfAConnectionThatIsNotPausedIsAsEver) {
     SSL_do_handshake(begun.client.get());
     begun.client.reset();
     EXPECT_EQ(asyncjob_ssl_cancelled(), cancelled);
-}
-
-// 17 functions: more than there are stand-ins.
-template <int number>
-void info(const SSL* /*ssl*/, int /*type*/, int /*value*/) {}
-template <int... numbers>
-void set_many(SSL* ssl, std::integer_sequence<int, numbers...> /*of*/) {
-    (SSL_set_info_callback(ssl, info<numbers>), ...);
-}
-
-TEST_P(Teardown, WithMoreCallbacksThanCanBeKeptAwayLeavesTheJob) {
-    EXPECT_TRUE(test::passes_in_child([&] {
-        Ends ends(GetParam());
-        set_many(ends.server.get(), std::make_integer_sequence<int, 20>());
-        EXPECT_EQ(SSL_get_info_callback(ends.server.get()), &info<19>);
-        ends.pause_handshake(ends.server);
-        const std::size_t cancelled = asyncjob_ssl_cancelled();
-        const std::size_t lost = asyncjob_ssl_lost();
-        ends.server.reset();
-        EXPECT_EQ(asyncjob_ssl_cancelled(), cancelled);
-        EXPECT_EQ(asyncjob_ssl_lost(), lost + 1);
-    }));
 }
 
 }  // namespace
