@@ -52,7 +52,7 @@ def main():
             os.makedirs(site.relocate("/etc/haproxy"), exist_ok=True)
             set_up(site, servers.replace(script, {"rsa:2048": key_type}), SOFTHSM2_CONF=softhsm)
             certificate = shutil.copy(site.relocate(FOLDER + "/site.crt"), site.path(kind + ".pem"))
-            for command, more in ((run, {}), (by_hand, {"libasyncjob.so": site.files.library})):
+            for command, more in ((run, {}), (by_hand, site.files.preload)):
                 port = servers.free_port()
                 site.install(haproxy, "/etc/haproxy/haproxy.cfg", {
                     "global\n": "global\n    nbthread 1\n",

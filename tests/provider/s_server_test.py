@@ -18,7 +18,7 @@ def main():
     by_run, by_hand = recipes.load("openssl s_server"), recipes.load("By hand")
     with servers.Site(servers.Files(*sys.argv[1:])) as site:
         site.install_openssl_cnf(by_hand)
-        library = {"libasyncjob.so": site.files.library}
+        library = site.files.preload
         for recipe, kind, more in ((by_run, "rsa", {}), (by_run, "ec", {}),
                                    (by_hand, "rsa", library)):
             command, = recipe.commands

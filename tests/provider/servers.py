@@ -124,6 +124,9 @@ class Files:
         self.program, self.library, self.provider, self.client, self.counter = (
             os.path.abspath(path) for path in (program, library, provider, client, counter))
         dropin.skip_if_sanitized(library)
+        # What stands in LD_PRELOAD, and in its place here.
+        ssl_library = os.path.join(os.path.dirname(self.library), "..", "ssl", "libasyncjob-ssl.so")
+        self.preload = {"libasyncjob.so:libasyncjob-ssl.so": self.library + ":" + ssl_library}
 
 
 class Site:
