@@ -52,7 +52,7 @@ void fill(Libssl& libssl, void* library) {
 #undef ASYNCJOB_LOOK_UP
 #define ASYNCJOB_AND_IS_THERE(NAME) &&libssl.NAME != nullptr
     look_up(libssl.SSL_is_quic, library, "SSL_is_quic");
-    libssl.is_known = true ASYNCJOB_LIBSSL_FUNCTIONS(ASYNCJOB_AND_IS_THERE);
+    libssl.is_known = libssl.SSL_free != nullptr ASYNCJOB_LIBSSL_FUNCTIONS(ASYNCJOB_AND_IS_THERE);
 #undef ASYNCJOB_AND_IS_THERE
 }
 

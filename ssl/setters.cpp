@@ -82,6 +82,7 @@ auto stand_in_for(const Libssl& libssl, void (*function)()) {
 
 }  // namespace
 
+// NOLINTBEGIN(bugprone-macro-parentheses): types.
 #define ASYNCJOB_SETTER(NAME, OBJECT, CALLBACK)                              \
     ASYNCJOB_EXPORT void NAME(OBJECT* object, CALLBACK::Function callback) { \
         const Libssl& libssl = ASYNCJOB_LIBSSL;                              \
@@ -102,6 +103,7 @@ auto stand_in_for(const Libssl& libssl, void (*function)()) {
     ASYNCJOB_EXPORT CALLBACK::Function NAME(OBJECT* object) {  \
         return CALLBACK::behind(ASYNCJOB_LIBSSL.NAME(object)); \
     }
+// NOLINTEND(bugprone-macro-parentheses)
 
 ASYNCJOB_SETTER(SSL_CTX_set_info_callback, SSL_CTX, Info)
 ASYNCJOB_GETTER(SSL_CTX_get_info_callback, SSL_CTX, Info)
