@@ -15,7 +15,11 @@ class Relaxed {
     constexpr Relaxed() = default;
     constexpr Relaxed(Value value) : value_(value) {}
     Relaxed(const Relaxed& other) : value_(other.get()) {}
-    Relaxed& operator=(const Relaxed& other) { return *this = other.get(); }
+    Relaxed& operator=(const Relaxed& other) {
+        if (this != &other)
+            *this = other.get();
+        return *this;
+    }
     ~Relaxed() = default;
 
     Relaxed& operator=(Value value) {

@@ -52,12 +52,13 @@ __attribute__((constructor)) void read_variable() {
         used = std::strlen(pattern);
         pattern[used++] = '/';
     }
-    if (std::strlen(file) >= sizeof pattern - used) {
+    const std::size_t length = std::strlen(file);
+    if (length >= sizeof pattern - used) {
         complain(file, std::strerror(ENAMETOOLONG));
         pattern[0] = '\0';
         return;
     }
-    std::strcpy(pattern + used, file);
+    std::memcpy(pattern + used, file, length + 1);
 }
 
 // False: too long.
