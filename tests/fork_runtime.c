@@ -80,6 +80,9 @@ int main(int argc, char** argv) {
     catch_and_pause = (int (*)(void*))(size_t)dlsym(plugin, "catch_and_pause");
     expect_exceptions_of_their_own();
     ASYNC_cleanup_thread(); /* the next job is a new one */
+    /* Without a new library in the process the other thread would look nothing up. */
+    if (dlopen("libresolv.so.2", RTLD_NOW | RTLD_LOCAL) == NULL)
+        fail(dlerror());
 
     pthread_t other;
     atomic_store(&holding, 1);
