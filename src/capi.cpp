@@ -14,14 +14,10 @@
 
 using asyncjob::fail;
 using asyncjob::Reason;
+using asyncjob::succeed;
 using asyncjob::this_thread;
 
 namespace {
-
-// 1, or 0 with the reason raised.
-int succeed(Reason reason, const char* function) {
-    return reason == Reason::none ? 1 : fail(reason, function);
-}
 
 bool is_null(const void* pointer, const char* function) {
     if (pointer != nullptr) [[likely]]

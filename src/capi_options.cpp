@@ -10,6 +10,7 @@
 
 using asyncjob::fail;
 using asyncjob::Reason;
+using asyncjob::succeed;
 using asyncjob::this_thread;
 
 namespace {
@@ -18,8 +19,7 @@ int give(asyncjob_thread_options* to, size_t size, const asyncjob::PoolOptions& 
          const char* function) {
     asyncjob_thread_options shown = asyncjob::show_options(options);
     shown.size = size;
-    const Reason reason = asyncjob::give_struct(to, size, &shown, sizeof shown, sizeof shown);
-    return reason == Reason::none ? 1 : fail(reason, function);
+    return succeed(asyncjob::give_struct(to, size, &shown, sizeof shown, sizeof shown), function);
 }
 
 }  // namespace
@@ -33,8 +33,7 @@ int asyncjob_get_thread_options(asyncjob_thread_options* options, size_t size) {
 }
 
 int asyncjob_on_slot_free(void (*callback)(void*), void* arg) {
-    const Reason reason = asyncjob::on_slot_free({callback, arg});
-    return reason == Reason::none ? 1 : fail(reason, __func__);
+    return succeed(asyncjob::on_slot_free({callback, arg}), __func__);
 }
 
 int asyncjob_init_thread(const asyncjob_thread_options* options) {
@@ -44,5 +43,5 @@ int asyncjob_init_thread(const asyncjob_thread_options* options) {
     Reason reason = asyncjob::read_options(*options, read);
     if (reason == Reason::none)
         reason = asyncjob::init_thread(read);
-    return reason == Reason::none ? 1 : fail(reason, __func__);
+    return succeed(reason, __func__);
 }

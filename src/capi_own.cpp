@@ -10,16 +10,8 @@
 
 using asyncjob::fail;
 using asyncjob::Reason;
+using asyncjob::succeed;
 using asyncjob::this_thread;
-
-namespace {
-
-// 1, or 0 with the reason raised.
-int succeed(Reason reason, const char* function) {
-    return reason == Reason::none ? 1 : fail(reason, function);
-}
-
-}  // namespace
 
 int asyncjob_key_create(asyncjob_key* key, void (*destructor)(void*)) {
     if (key == nullptr)

@@ -13,6 +13,7 @@ using asyncjob::AllThreads;
 using asyncjob::fail;
 using asyncjob::LookAtStacks;
 using asyncjob::Reason;
+using asyncjob::succeed;
 using asyncjob::this_thread;
 
 int asyncjob_stats(asyncjob_stats_t* of, size_t size, int which) {
@@ -25,9 +26,8 @@ int asyncjob_stats(asyncjob_stats_t* of, size_t size, int which) {
         stats = asyncjob::thread_stats(this_thread.entry, stacks);
     else
         stats = asyncjob::process_stats(AllThreads(AllThreads::When::waits), stacks);
-    const Reason reason =
-        asyncjob::give_struct(of, size, &stats, sizeof stats, sizeof(asyncjob_stats_t));
-    return reason == Reason::none ? 1 : fail(reason, __func__);
+    return succeed(asyncjob::give_struct(of, size, &stats, sizeof stats, sizeof(asyncjob_stats_t)),
+                   __func__);
 }
 
 int asyncjob_dump(int fd) {

@@ -97,4 +97,9 @@ std::size_t left_behind() noexcept;
 // Raises a reason for a function of the public interface, and returns 0.
 int fail(Reason reason, const char* function) noexcept;
 
+// 1, or 0 with the reason raised.
+inline int succeed(Reason reason, const char* function) noexcept {
+    return reason == Reason::none ? 1 : fail(reason, function);
+}
+
 }  // namespace asyncjob
