@@ -13,19 +13,18 @@
 
 using asyncjob::fail;
 using asyncjob::Reason;
+using asyncjob::succeed;
 using asyncjob::WakeSlot;
 
 namespace {
 
 namespace os = asyncjob::os;
 
-constexpr long second = 1'000'000'000;
-
 // Times that are too far away to count them in nanoseconds are as good as never.
 os::Time time_of(const timespec& deadline) {
-    if (deadline.tv_sec >= os::never / second)
+    if (deadline.tv_sec >= os::never / os::second)
         return os::never;
-    return deadline.tv_sec < 0 ? 0 : deadline.tv_sec * second + deadline.tv_nsec;
+    return deadline.tv_sec < 0 ? 0 : deadline.tv_sec * os::second + deadline.tv_nsec;
 }
 
 }  // namespace
@@ -33,8 +32,7 @@ os::Time time_of(const timespec& deadline) {
 int asyncjob_get_handle(ASYNC_JOB* job, asyncjob_handle* handle) {
     if (job == nullptr || handle == nullptr)
         return fail(Reason::null_argument, __func__);
-    const Reason reason = asyncjob::get_handle(job, *handle);
-    return reason == Reason::none ? 1 : fail(reason, __func__);
+    return succeed(asyncjob::get_handle(job, *handle), __func__);
 }
 
 int asyncjob_wake(asyncjob_handle handle) {
@@ -74,7 +72,7 @@ int asyncjob_pause_until(const struct timespec* deadline) {
     Reason reason = Reason::null_argument;
     int meaning = 0;
     if (deadline != nullptr) {
-        reason = deadline->tv_nsec < 0 || deadline->tv_nsec >= second
+        reason = deadline->tv_nsec < 0 || deadline->tv_nsec >= os::second
                      ? Reason::invalid_deadline
                      : asyncjob::pause_until(time_of(*deadline), meaning);
     }

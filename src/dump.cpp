@@ -54,13 +54,13 @@ class Line {
 };
 
 void add_age(Line& line, const Job& job) {
-    const std::uint64_t since = job.paused_at.load(std::memory_order_relaxed);
+    const os::Time since = job.paused_at.load(std::memory_order_relaxed);
     if (since == 0) {
         line.text(" age=-");
         return;
     }
-    const std::uint64_t age = os::nanoseconds_now() - since;
-    line.text(" age=").number(age / 1000000000).text(".").number(age / 1000 % 1000000, 10, 6);
+    const auto age = static_cast<std::uint64_t>(os::now() - since);
+    line.text(" age=").number(age / os::second).text(".").number(age / 1000 % 1000000, 10, 6);
 }
 
 void add_fds(Line& line, const ASYNC_WAIT_CTX* wait) {

@@ -59,7 +59,7 @@ struct alignas(64) async_job_st {
     asyncjob::WakeSlot* slot;               // with unusual::has_handle only, see wake.hpp
     asyncjob::CarriedErrors errors;         // with unusual::carries_errors only
     asyncjob::LocalValues locals;           // with unusual::has_locals only
-    std::atomic<std::uint64_t> paused_at;   // with unusual::stamps_pauses; or 0
+    std::atomic<std::int64_t> paused_at;    // with unusual::stamps_pauses; or 0
     std::atomic<std::uint64_t> count_base;  // see ended()
     void* heap_args;            // what holds the arguments, if the stack does not; else NULL
     async_job_st* made_before;  // in the pool's list of all its jobs

@@ -354,7 +354,7 @@ int pause(ASYNC_JOB* name) {
         job.fiber.unusual |= unusual::young_at_first;
     }
     if ((self.special & unusual::stamps_pauses) != 0)
-        job.paused_at.store(os::nanoseconds_now(), std::memory_order_relaxed);
+        job.paused_at.store(os::now(), std::memory_order_relaxed);
     carry_errors(self, job, &CarriedErrors::pause);
     job.lib_ctx = host::exchange_lib_ctx(job.lib_ctx);
     exchange_exceptions(job.fiber, job.rest, self.places);

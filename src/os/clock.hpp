@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Time that only goes forward.
 //
-// Owner: thread_state.cpp and dump.cpp. Threads: any, signal handlers too. Next layer down: libc.
+// Threads: any, signal handlers too. Next layer down: libc.
 #pragma once
 
 #include <cstdint>
@@ -9,12 +9,15 @@
 
 namespace asyncjob::os {
 
-// CLOCK_MONOTONIC. Never 0.
-[[nodiscard]] inline std::uint64_t nanoseconds_now() noexcept {
-    timespec now{};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1000000000U +
-           static_cast<std::uint64_t>(now.tv_nsec) + 1;
+// Nanoseconds of CLOCK_MONOTONIC.
+using Time = std::int64_t;
+inline constexpr Time never = INT64_MAX;
+inline constexpr Time second = 1'000'000'000;
+
+[[nodiscard]] inline Time now() noexcept {
+    timespec time{};
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * second + time.tv_nsec;
 }
 
 }  // namespace asyncjob::os

@@ -7,26 +7,14 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <ctime>
 #include <utility>
+
+#include "os/keep_errno.hpp"
 
 namespace asyncjob::os {
 
 namespace {
-
-constexpr Time second = 1'000'000'000;
-
-class KeepErrno {
-  public:
-    KeepErrno() : kept_(errno) {}
-    ~KeepErrno() { errno = kept_; }
-    KeepErrno(const KeepErrno&) = delete;
-    KeepErrno& operator=(const KeepErrno&) = delete;
-
-  private:
-    int kept_;
-};
 
 bool watch(int epoll, int fd) {
     epoll_event event{};
@@ -42,12 +30,6 @@ void close_one(int& fd) {
 }
 
 }  // namespace
-
-Time now() noexcept {
-    timespec time{};
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * second + time.tv_nsec;
-}
 
 bool open_event(EventFds& fds) noexcept {
     fds.ready = epoll_create1(EPOLL_CLOEXEC);

@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a thread polls for its ready jobs: one fd that becomes readable by a signal from any thread
-// and by a timer. And the clock of that timer.
+// and by a timer.
 //
 // Owner: wake.cpp. Threads: signal() any, the rest the owner's. Next layer down: the kernel.
 #pragma once
 
-#include <cstdint>
+#include "os/clock.hpp"
 
 namespace asyncjob::os {
-
-// Nanoseconds of CLOCK_MONOTONIC.
-using Time = std::int64_t;
-inline constexpr Time never = INT64_MAX;
-
-[[nodiscard]] Time now() noexcept;
 
 inline constexpr int no_fd = -1;
 

@@ -15,6 +15,8 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "os/keep_errno.hpp"
+
 namespace asyncjob::os {
 
 namespace {
@@ -22,18 +24,6 @@ namespace {
 // Linux 6.13; older headers do not have it. EINVAL where the kernel is older or the memory
 // is locked (mlockall), and the other method serves.
 constexpr int madvise_guard_install = 102;
-
-// Callers report failures in their own way; errno stays the program's.
-class KeepErrno {
-  public:
-    KeepErrno() : saved_(errno) {}
-    ~KeepErrno() { errno = saved_; }
-    KeepErrno(const KeepErrno&) = delete;
-    KeepErrno& operator=(const KeepErrno&) = delete;
-
-  private:
-    int saved_;
-};
 
 // An emulator of the system may answer yes to advice that it does not know. Asked to populate
 // a guard, a kernel that has guards refuses; once for the process.
