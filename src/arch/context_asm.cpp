@@ -16,13 +16,13 @@ const bool can_share_fp_mode = true;
 
 const char* const backend = "x86_64 assembly";
 
-// Measured. On Intel a load of MXCSR takes some 100 ns if its status flags change by it, as
-// they do once one side has calculated and the other has not. On AMD it takes next to nothing,
-// but to look at what stmxcsr has just stored takes longer than all the rest of a switch.
 const void* return_place(Slot paused) noexcept {
     return paused != nullptr ? static_cast<std::byte*>(paused) + ASYNCJOB_FRAME_RETURN : nullptr;
 }
 
+// Measured. On Intel a load of MXCSR takes some 100 ns if its status flags change by it, as
+// they do once one side has calculated and the other has not. On AMD it takes next to nothing,
+// but to look at what stmxcsr has just stored takes longer than all the rest of a switch.
 bool prefers_comparing() noexcept {
     constexpr unsigned hygon = 0x6f677948;  // "Hygo"
     unsigned highest = 0;
