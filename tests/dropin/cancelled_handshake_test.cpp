@@ -8,14 +8,13 @@
 
 #include <vector>
 
+#include "connection.hpp"
 #include "tls/certificate.hpp"
 #include "tls/support.hpp"
 
 namespace {
 
-struct Connection {
-    tls::SslPtr server;
-    tls::SslPtr client;
+struct Connection : test::TwoEnds {
     ASYNC_JOB* job = nullptr;
     std::vector<int> pauses;  // what they returned
 };
@@ -37,20 +36,9 @@ class CancelledHandshake : public testing::Test {
 
     // Up to the pause.
     void begin(Connection& connection) {
-        connection.server.reset(SSL_new(server_context_.get()));
-        connection.client.reset(SSL_new(client_context_.get()));
+        test::say_hello(connection, server_context_.get(), client_context_.get());
         SSL_set_app_data(connection.server.get(), &connection);
-        BIO* server_end = nullptr;
-        BIO* client_end = nullptr;
-        ASSERT_EQ(BIO_new_bio_pair(&server_end, 0, &client_end, 0), 1);
-        SSL_set_bio(connection.server.get(), server_end, server_end);
-        SSL_set_bio(connection.client.get(), client_end, client_end);
-        SSL_set_accept_state(connection.server.get());
-        SSL_set_connect_state(connection.client.get());
-        EXPECT_EQ(SSL_get_error(connection.client.get(), SSL_do_handshake(connection.client.get())),
-                  SSL_ERROR_WANT_READ);
-        EXPECT_EQ(SSL_get_error(connection.server.get(), SSL_do_handshake(connection.server.get())),
-                  SSL_ERROR_WANT_ASYNC);
+        EXPECT_EQ(test::shake(connection.server), SSL_ERROR_WANT_ASYNC);
     }
 
     const tls::Identity identity_ = tls::make_identity();

@@ -6,6 +6,7 @@
 #include <openssl/async.h>
 #include <openssl/err.h>
 
+#include "connection.hpp"
 #include "tls/certificate.hpp"
 #include "tls/support.hpp"
 
@@ -21,9 +22,9 @@ constexpr int others_meanwhile = SSL_ERROR_WANT_READ;
 constexpr bool carried = true;
 #endif
 
-struct Connection {
-    tls::SslPtr server;
-    tls::SslPtr client;
+using test::shake;
+
+struct Connection : test::TwoEnds {
     int found = 0;  // after the pause, of the try's entries
 };
 
@@ -55,22 +56,8 @@ class FailedTry : public testing::Test {
     }
 
     void connect(Connection& connection) {
-        connection.server.reset(SSL_new(server_context_.get()));
-        connection.client.reset(SSL_new(client_context_.get()));
+        test::say_hello(connection, server_context_.get(), client_context_.get());
         SSL_set_app_data(connection.server.get(), &connection);
-        BIO* server_end = nullptr;
-        BIO* client_end = nullptr;
-        ASSERT_EQ(BIO_new_bio_pair(&server_end, 0, &client_end, 0), 1);
-        SSL_set_bio(connection.server.get(), server_end, server_end);
-        SSL_set_bio(connection.client.get(), client_end, client_end);
-        SSL_set_accept_state(connection.server.get());
-        SSL_set_connect_state(connection.client.get());
-        EXPECT_EQ(shake(connection.client), SSL_ERROR_WANT_READ);
-    }
-
-    static int shake(const tls::SslPtr& ssl) {
-        const int result = SSL_do_handshake(ssl.get());
-        return SSL_get_error(ssl.get(), result);
     }
 
     const tls::Identity identity_ = tls::make_identity();
