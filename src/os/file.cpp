@@ -3,6 +3,7 @@
 #include "os/file.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -26,7 +27,25 @@ bool write_all(int fd, const char* text, std::size_t size) noexcept {
     return true;
 }
 
+namespace {
+
+bool write_and_close(int fd, const char* text, std::size_t size) {
+    const bool written = write_all(fd, text, size);
+    const int why = errno;
+    const bool closed = close(fd) == 0;
+    if (!written)
+        errno = why;
+    return written && closed;
+}
+
+}  // namespace
+
 bool replace_file(const char* path, const char* text, std::size_t size) noexcept {
+    struct stat there {};
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode)) {
+        const int device = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        return device >= 0 && write_and_close(device, text, size);
+    }
     char temporary[PATH_MAX];
     const int length =
         std::snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, static_cast<long>(getpid()));
@@ -35,12 +54,12 @@ bool replace_file(const char* path, const char* text, std::size_t size) noexcept
         return false;
     }
     constexpr mode_t all_may_read = 0644;
-    const int fd =
-        open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, all_may_read);
+    // What has its name may be left over, or somebody else's who waits for it.
+    (void)unlink(temporary);
+    const int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, all_may_read);
     if (fd < 0)
         return false;
-    const bool written = write_all(fd, text, size);
-    if (close(fd) == 0 && written && std::rename(temporary, path) == 0)
+    if (write_and_close(fd, text, size) && std::rename(temporary, path) == 0)
         return true;
     const int why = errno;
     (void)unlink(temporary);

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import ssl
+import stat
 import subprocess
 import unittest
 
@@ -92,6 +93,20 @@ class Report(ProgramTest):
         self.assertIn("No such file or directory", result.stderr)
         self.env["ASYNCJOB_REPORT"] = "/tmp/" + "x" * 5000
         self.assertIn("name too long", self.run_jobs("finish", "1").stderr)
+
+    def test_goes_into_a_pipe_or_device_which_stays_what_it_is(self):
+        os.mkfifo(self.path)
+        self.assertIn("No such device or address", self.run_jobs("finish", "1").stderr)
+        reader = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            self.assertEqual(self.run_jobs("finish", "1").stderr, "")
+            self.expect_numbers(json.loads(os.read(reader, 4096)), finished=1)
+        finally:
+            os.close(reader)
+        self.assertTrue(stat.S_ISFIFO(os.stat(self.path).st_mode))
+        self.assertEqual(self.files(), ["report.json"])
+        self.env["ASYNCJOB_REPORT"] = "/dev/stderr"
+        self.expect_numbers(json.loads(self.run_jobs("finish", "2").stderr), finished=2)
 
     def test_of_a_program_with_more_rights_is_not_written(self):
         if os.getuid() != 0:
