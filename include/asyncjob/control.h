@@ -95,9 +95,10 @@ typedef struct asyncjob_thread_options {
     size_t stack_size;
 
     /*
-     * How many idle jobs are kept for later, beside prepared_jobs; 1,024 by default. When they
-     * are more than twice as many, this many are left, and the memory of the others' stacks goes
-     * back to the system. 0: each job goes back when it ends, but for those that never paused.
+     * How many idle jobs are kept for later, or prepared_jobs if those are more; 1,024 by default.
+     * When they are more than twice as many, this many are left, and the memory of the others'
+     * stacks goes back to the system. 0: each job goes back when it ends, but for those that
+     * never paused.
      */
     size_t idle_high_water;
 
