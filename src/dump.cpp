@@ -125,15 +125,16 @@ bool dump_job(int fd, const ThreadEntry& thread, const Job* job, bool is_own) {
     if (!os::copy_memory(image, job, sizeof image))
         return true;
     const Job& copy = *reinterpret_cast<const Job*>(image);
-    const std::uint64_t name = copy.ticket.load(std::memory_order_relaxed) ^ thread.key;
-    const bool is_paused =
-        Job::of(reinterpret_cast<ASYNC_JOB*>(name)) == job;  // as name_if_paused_for()
+    auto* const name =
+        reinterpret_cast<ASYNC_JOB*>(reinterpret_cast<std::uintptr_t>(job) | copy.serial());
+    const ASYNC_JOB* const current = *thread.current;
+    const bool is_paused = copy.is_paused_for(thread.key, current, name);
     std::size_t depth = 0;
     const char* const state = is_paused ? "paused" : state_of_unpaused(thread, job, depth);
     if (state == nullptr)
         return true;
     Line line;
-    line.text("job=").address(is_paused ? reinterpret_cast<const void*>(name) : copy.name());
+    line.text("job=").address(name);
     line.text(" state=").text(state).text(" thread=").number(static_cast<unsigned>(thread.id));
     if (is_paused) {
         add_age(line, copy);
@@ -148,7 +149,7 @@ bool dump_job(int fd, const ThreadEntry& thread, const Job* job, bool is_own) {
         line.text(" at=- symbol=-");
     }
     // What was looked at belonged to a job that goes on now.
-    if (is_paused && job->name_if_paused_for(thread.key) != reinterpret_cast<ASYNC_JOB*>(name))
+    if (is_paused && !job->is_paused_for(thread.key, *thread.current, name))
         return true;
     return line.write(fd);
 }

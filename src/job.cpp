@@ -28,9 +28,8 @@ async_job_st* async_job_st::at_top_of(asyncjob::Stack& stack, unsigned last_seri
     job->errors = {};
     job->locals = {};
     job->heap_args = nullptr;
-    job->ticket.store(reinterpret_cast<std::uintptr_t>(job) | last_serial,
-                      std::memory_order_relaxed);
-    job->become_idle();
+    job->become_idle(
+        reinterpret_cast<ASYNC_JOB*>(reinterpret_cast<std::uintptr_t>(job) | last_serial));
     return job;
 }
 
@@ -72,8 +71,7 @@ Job* make_chunk(std::size_t size) {
     Job* list = nullptr;
     for (std::size_t at = size / sizeof(Job); at > 0; --at) {
         Job* const job = new (chunk + (at - 1) * sizeof(Job)) Job{};
-        job->ticket.store(reinterpret_cast<std::uintptr_t>(job), std::memory_order_relaxed);
-        job->become_idle();
+        job->become_idle(job);
         job->next = list;
         list = job;
     }

@@ -39,8 +39,9 @@ using JobFunction = int (*)(void*);
 struct alignas(64) async_job_st {
     // What a switch touches, one cache line.
     asyncjob::Fiber fiber;
-    // The job's name, idle ones having that of their next job; while it is paused, crossed (xor)
-    // with the key of the thread that may resume it, so that a resume compares once.
+    // The job's name, idle ones having that of their next job. Crossed (xor) with the key of the
+    // thread that may resume it while it is paused, so that a resume compares once, and after its
+    // first pause while it is the current one, so that a switch need not write it.
     std::atomic<std::uint64_t> ticket;
     asyncjob::Relaxed<ASYNC_JOB*>
         outer;           // handle of the job that entered this one, while that one waits; else NULL
@@ -89,7 +90,7 @@ struct alignas(64) async_job_st {
         return static_cast<unsigned>(ticket.load(std::memory_order_relaxed) & serial_bits);
     }
 
-    // Of a job that is not paused.
+    // Of an idle job, or one that has not paused yet.
     [[nodiscard]] ASYNC_JOB* name() const {
         return reinterpret_cast<ASYNC_JOB*>(ticket.load(std::memory_order_relaxed));
     }
@@ -99,26 +100,29 @@ struct alignas(64) async_job_st {
                  reinterpret_cast<std::uintptr_t>(handle)) &
                 serial_bits) == 0;
     }
-    // Whether the thread of `key` (a multiple of 64) may resume it by this handle.
-    [[nodiscard]] bool is_paused_for(std::uint64_t key, const ASYNC_JOB* handle) const {
+    // Whether the thread of `key` (a multiple of 64), whose current job is `current`, may resume
+    // it by this handle.
+    [[nodiscard]] bool is_paused_for(std::uint64_t key, const ASYNC_JOB* current,
+                                     const ASYNC_JOB* handle) const {
         return ticket.load(std::memory_order_relaxed) ==
-               (reinterpret_cast<std::uintptr_t>(handle) ^ key);
+                   (reinterpret_cast<std::uintptr_t>(handle) ^ key) &&
+               handle != current;
     }
     // The handle by which that thread may resume it; NULL if it may not.
-    [[nodiscard]] ASYNC_JOB* name_if_paused_for(std::uint64_t key) const {
+    [[nodiscard]] ASYNC_JOB* name_if_paused_for(std::uint64_t key, const ASYNC_JOB* current) const {
         auto* const name =
             reinterpret_cast<ASYNC_JOB*>(ticket.load(std::memory_order_relaxed) ^ key);
-        return of(name) == this ? name : nullptr;
+        return of(name) == this && name != current ? name : nullptr;
     }
-    void become_paused(std::uint64_t key, const ASYNC_JOB* handle) {
+    void cross_ticket(std::uint64_t key, const ASYNC_JOB* handle) {
         ticket.store(reinterpret_cast<std::uintptr_t>(handle) ^ key, std::memory_order_relaxed);
     }
-    void become_running(const ASYNC_JOB* handle) {
+    void uncross_ticket(const ASYNC_JOB* handle) {
         ticket.store(reinterpret_cast<std::uintptr_t>(handle), std::memory_order_relaxed);
     }
     // It has ended, or is new with serial 0.
-    void become_idle() {
-        std::uint64_t next = ticket.load(std::memory_order_relaxed) + 1;
+    void become_idle(const ASYNC_JOB* handle) {
+        std::uint64_t next = reinterpret_cast<std::uintptr_t>(handle) + 1;
         if ((next & serial_bits) == 0) [[unlikely]] {
             next -= serial_bits;
             count_base.store(count_base.load(std::memory_order_relaxed) + serial_bits,

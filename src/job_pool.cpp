@@ -240,7 +240,7 @@ PoolNumbers JobPool::numbers(std::uint64_t key, ASYNC_JOB* current) noexcept {
     numbers.finished = finished_before_;
     std::uint64_t used = 0;
     for (const Job* job = last_made_; job != nullptr; job = job->made_before) {
-        const bool is_paused = job->name_if_paused_for(key) != nullptr;
+        const bool is_paused = job->name_if_paused_for(key, current) != nullptr;
         const std::uint64_t ended = job->ended();
         numbers.finished += ended;
         numbers.paused += is_paused ? 1 : 0;

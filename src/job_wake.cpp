@@ -91,7 +91,7 @@ Reason get_handle(ASYNC_JOB* name, asyncjob_handle& handle) noexcept {
     if (job.owner.load(std::memory_order_relaxed) != self.key)
         return Reason::foreign_thread;
     // The name of an idle job has been one of its jobs' before, as serials come again.
-    if (!job.is_paused_for(self.key, name) && !is_running(self, name))
+    if (!job.is_paused_for(self.key, self.current, name) && !is_running(self, name))
         return Reason::job_not_paused;
     const WakeSlot* const slot = need_slot(self, job, name);
     if (slot == nullptr)
@@ -168,7 +168,7 @@ std::size_t take_ready(ASYNC_JOB** jobs, std::size_t max) noexcept {
         if (slot == nullptr)
             break;
         Job& job = *Job::of(slot->job);
-        if (!job.is_paused_for(self.key, slot->job)) {
+        if (!job.is_paused_for(self.key, self.current, slot->job)) {
             job.fiber.unusual |= unusual::is_seen;
             Mailbox::defer(slot);
         } else if (Mailbox::drop(slot)) {

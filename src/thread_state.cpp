@@ -102,6 +102,15 @@ void look_around(ThreadState& self) {
     find_errors(self);
 }
 
+// At most one of the thread's bits, so that a switch has one thing to compare.
+void set_fp_mode(ThreadState& self, bool share) {
+    self.special &= ~(unusual::shares_fp_mode | unusual::compares_fp_mode);
+    if (share)
+        self.special |= unusual::shares_fp_mode;
+    else if (arch::prefers_comparing())
+        self.special |= unusual::compares_fp_mode;
+}
+
 // The thread's first use of jobs.
 Reason enter(ThreadState& self) {
     if (self.key != ThreadState::no_key)
@@ -112,8 +121,7 @@ Reason enter(ThreadState& self) {
         pthread_setspecific(static_cast<pthread_key_t>(exit_key.load()), &self) != 0)
         return Reason::init_failed;
     self.key = last_key.fetch_add(key_step, std::memory_order_relaxed) + key_step;
-    if (arch::prefers_comparing())
-        self.special |= unusual::compares_fp_mode;
+    set_fp_mode(self, (self.special & unusual::shares_fp_mode) != 0);
     if (sanitizer::watched || sanitizer::under_memcheck())
         self.special |= unusual::is_watched;
     look_around(self);
@@ -146,12 +154,16 @@ void become_current(ThreadState& self, Job& job, ASYNC_JOB* name, ASYNC_JOB** ha
 void enter_from_outer(const ThreadState& self, Job& job) {
     job.outer = self.current;
     job.rest.outer_outside = self.outside;
-    if (job.outer != nullptr)
+    if (job.outer != nullptr) {
         job.fiber.unusual |= unusual::is_nested;
+        Job::of(job.outer)->uncross_ticket(job.outer);
+    }
 }
 void leave_to_outer(ThreadState& self, Job& job) {
     self.current = job.outer;
     self.outside = job.rest.outer_outside;
+    if (job.outer != nullptr && (Job::of(job.outer)->fiber.unusual & unusual::is_fresh) == 0)
+        Job::of(job.outer)->cross_ticket(self.key, job.outer);
     job.outer = nullptr;
     job.fiber.unusual &= ~unusual::is_nested;
 }
@@ -260,7 +272,6 @@ Reason why_not(const Job& job, ASYNC_JOB* handle, std::uint64_t key) {
 // The last part of a resume. `value` becomes the result of the job's ASYNC_pause_job().
 int go_into_paused(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_JOB* name, int* result,
                    std::uint32_t bits, int value) {
-    job.become_running(name);
     become_current(self, job, name, handle, result);
     job.fiber.exchange_errno(self.places);
     const arch::FpMode mode = fp_mode(job.fiber, bits);
@@ -292,7 +303,7 @@ int resume_paused(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_JOB* na
 int resume(ASYNC_JOB** handle, ASYNC_JOB* name, int* result) {
     ThreadState& self = this_thread;
     Job& job = *Job::of(name);
-    if (!job.is_paused_for(self.key, name))
+    if (!job.is_paused_for(self.key, self.current, name))
         return fail(why_not(job, name, self.key), "ASYNC_start_job");
     return resume_paused(self, job, handle, name, result, 1);
 }
@@ -318,7 +329,8 @@ void stamp_pauses(ThreadState& self, bool stamps) {
 int go_out(ThreadState& self, Job& job, ASYNC_JOB* name, arch::Slot outside, bool is_first,
            std::uint32_t bits) {
     *job.handle = name;
-    job.become_paused(self.key, name);
+    if (is_first)
+        job.cross_ticket(self.key, name);
     job.fiber.exchange_errno(self.places);
     const arch::FpMode mode = fp_mode(job.fiber, bits);
     sanitizer::leave_fiber(job.rest.watched, false);
@@ -375,10 +387,10 @@ void tell_of_room(ThreadState& self) {
 }
 
 // What every end of a job tells its starter.
-void report_end(Job& job, int value) {
+void report_end(const ThreadState& self, Job& job, int value) {
     *job.result = value;
     *job.handle = nullptr;
-    job.become_idle();
+    job.become_idle(self.current);
 }
 
 [[gnu::noinline]] int end_the_long_way(Job& job, int value) {
@@ -392,7 +404,7 @@ void report_end(Job& job, int value) {
     }
     if ((job.fiber.unusual & unusual::carries_errors) != 0)
         job.errors.end();
-    report_end(job, value);
+    report_end(self, job, value);
     leave_to_outer(self, job);
     // errno is not given back: the end of a job is a return, and errno goes with it.
     (void)host::exchange_lib_ctx(job.lib_ctx);
@@ -459,7 +471,7 @@ Reason cancel(ASYNC_JOB** handle, int* result) noexcept {
         return Reason::in_hook;
     ASYNC_JOB* const name = *handle;
     Job& job = *Job::of(name);
-    if (!job.is_paused_for(self.key, name))
+    if (!job.is_paused_for(self.key, self.current, name))
         return why_not(job, name, self.key);
     cancel_paused(self, job, handle, name, result);
     return Reason::none;
@@ -476,7 +488,7 @@ std::size_t cancel_all() noexcept {
     for (std::size_t before = 0;; before = cancelled) {
         self.pool.begin_walk();
         while (Job* const job = self.pool.walk()) {
-            ASYNC_JOB* name = job->name_if_paused_for(self.key);
+            ASYNC_JOB* name = job->name_if_paused_for(self.key, self.current);
             if (name == nullptr)
                 continue;
             int result = 0;
@@ -495,7 +507,7 @@ ASYNC_JOB** find_handle(const void* object, std::size_t size) noexcept {
     self.pool.begin_walk();
     while (Job* const job = self.pool.walk()) {
         const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(job->handle) - from;
-        if (offset < size && job->name_if_paused_for(self.key) != nullptr &&
+        if (offset < size && job->name_if_paused_for(self.key, self.current) != nullptr &&
             (found == nullptr || job->handle < found))
             found = job->handle;
     }
@@ -533,9 +545,7 @@ Reason remove_switch_hook(const SwitchHook& hook) noexcept {
 bool share_fp_mode(bool share) noexcept {
     ThreadState& self = this_thread;
     const bool before = (self.special & unusual::shares_fp_mode) != 0;
-    self.special &= ~unusual::shares_fp_mode;
-    if (share)
-        self.special |= unusual::shares_fp_mode;
+    set_fp_mode(self, share);
     return before;
 }
 
@@ -612,8 +622,10 @@ static_assert(offsetof(ThreadState, pool) + JobPool::offset_of_idle_count() ==
 static_assert(unusual::shares_fp_mode == ASYNCJOB_SHARES_FP_MODE);
 static_assert(unusual::compares_fp_mode == ASYNCJOB_COMPARES_FP_MODE);
 static_assert(unusual::is_bare == ASYNCJOB_IS_BARE);
+static_assert((unusual::shares_fp_mode | unusual::is_bare) == ASYNCJOB_SHARES_ONLY);
 static_assert((unusual::is_fresh | unusual::is_listed) == ASYNCJOB_FRESH_AND_LISTED);
 static_assert(unusual::fp_mode == ASYNCJOB_FP_MODE);
+static_assert(~unusual::fp_mode == ASYNCJOB_NOT_FP_MODE);
 static_assert(unusual::diverts == ASYNCJOB_DIVERTS);
 static_assert(unusual::young == ASYNCJOB_YOUNG);
 static_assert(unusual::young_at_first == ASYNCJOB_YOUNG_AT_FIRST);
@@ -628,14 +640,14 @@ int asyncjob::arch::asyncjob_context_ended(void* fiber, int value) noexcept {
     const std::uint32_t bits =
         (self.special | job.fiber.unusual) & ~(unusual::fp_mode | unusual::young);
     if (bits == (unusual::is_fresh | unusual::is_listed)) [[likely]] {
-        report_end(job, value);
+        report_end(self, job, value);
         self.current = nullptr;
         job.fiber.unusual = 0;
         return ASYNC_FINISH;
     }
     if (bits != 0 || !self.pool.has_room()) [[unlikely]]
         return end_the_long_way(job, value);
-    report_end(job, value);
+    report_end(self, job, value);
     self.current = nullptr;
     job.fiber.unusual = 0;
     self.pool.put(&job);

@@ -32,7 +32,7 @@ LEAVE(asyncjob_context_first_pause_shared)
 ENTER(asyncjob_context_pause)
         SAVE
         LEAVE_FRAME
-        SWITCH_KEEPING_MODE(%rsi, pause)
+        SWITCH_KEEPING_MODE(SAVE_MODE, %rsi, pause)
         .cfi_remember_state
         RESTORE_AND_JUMP
         .cfi_restore_state
@@ -58,7 +58,7 @@ LEAVE(asyncjob_context_pause_shared)
 ENTER(asyncjob_context_resume)
         SAVE
         LEAVE_FRAME
-        SWITCH_KEEPING_MODE(%rsi, resume)
+        SWITCH_KEEPING_MODE(SAVE_MODE, %rsi, resume)
         GO_IN(kept)
         .cfi_restore_state
         LOAD_X87(resume)

@@ -9,7 +9,8 @@
  * go_into_paused(), go_out(), go_into_new() and asyncjob_context_ended() there.
  *
  * A job that has been resumed a few times has nothing at all in its bits, nor its thread; that
- * way comes first. Another, with other control words or a young job, is .L<...>_other.
+ * way comes first. Then come the same with control words shared and compared, and .L<...>_rare is
+ * all that is left.
  *
  * Registers: r10 the job, r11 the thread state's offset, r8d or r9d the bits of thread and job.
  * Structures: offsets.h.
@@ -38,6 +39,18 @@ name:                                                                         \
         orq     (scratch), found
 
 /*
+ * The bits of thread and job, and exceptions: 0 usually. ASYNCJOB_SHARES_ONLY or
+ * ASYNCJOB_COMPARES_FP_MODE if there is nothing but that: neither is the address of an exception,
+ * or as many exceptions in flight as there may be.
+ */
+#define LOOK_FOR_UNUSUAL(scratch, found)                                      \
+        movq    THREAD(EXCEPTIONS), scratch;                                  \
+        movl    THREAD(SPECIAL), found##d;                                    \
+        orl     JOB(UNUSUAL), found##d;                                       \
+        orl     8(scratch), found##d;                                         \
+        orq     (scratch), found
+
+/*
  * Jumps if there may be entries in the thread's error queue (ThreadErrors::maybe_any()). The
  * thread has used jobs before.
  */
@@ -51,24 +64,27 @@ name:                                                                         \
         jne     to
 
 /*
- * All of a resume that comes before the control words: checks, the structures, errno and the
- * frame. Remembers the CFI without that frame.
+ * What a resume is checked for before its bits are looked at. A job keeps its crossed ticket while
+ * it is the current one.
  */
-#define RESUME_TO_SWITCH(way)                                                 \
+#define CHECK_RESUME                                                          \
         movq    THREAD(KEY), %r9;                                             \
         xorq    %rax, %r9;                                                    \
         cmpq    JOB(TICKET), %r9;                                             \
         jne     .Llong_start;                                                 \
         JUMP_IF_ERRORS(%rcx, %r9, .Llong_start);                              \
-        LOOK_FOR_EXCEPTIONS(%rcx, %r9);                                       \
-        orq     THREAD(CURRENT), %r9;                                         \
-        jnz     .Llong_start;                                                 \
         movq    JOB(WAIT), %r9;                                               \
         testq   %r9, %r9;                                                     \
         jz      1f;                                                           \
         cmpb    $0, ASYNCJOB_WAIT_CHANGED(%r9);                               \
         jne     .Llong_start;                                                 \
-1:      movq    %rax, JOB(TICKET);                                            \
+1:
+
+/*
+ * All of a resume from there to the control words: the structures, errno and the frame.
+ * Remembers the CFI without that frame.
+ */
+#define RESUME_TO_SWITCH(way)                                                 \
         movq    %rdi, JOB(HANDLE);                                            \
         movq    %rdx, JOB(RESULT);                                            \
         movq    %rax, THREAD(CURRENT);                                        \
@@ -94,8 +110,6 @@ name:                                                                         \
         movq    $0, THREAD(CURRENT);                                          \
         movq    JOB(HANDLE), %rcx;                                            \
         movq    %rax, (%rcx);                                                 \
-        xorq    THREAD(KEY), %rax;                                            \
-        movq    %rax, JOB(TICKET);                                            \
         movq    THREAD(ERRNO), %r9;                                           \
         movl    (%r9), %ecx;                                                  \
         cmpl    JOB(ERRNO), %ecx;                                             \
@@ -130,14 +144,15 @@ ENTER_PUBLIC(ASYNC_start_job)
         /* A resume of the job with the name rax. */
         movq    %rax, %r10
         andq    $~ASYNCJOB_JOB_SERIAL_BITS, %r10
-        movl    THREAD(SPECIAL), %r8d
         prefetcht0 -64(%r10)
         prefetcht0 -128(%r10)
-        orl     JOB(UNUSUAL), %r8d
+        CHECK_RESUME
+        LOOK_FOR_UNUSUAL(%rcx, %r9)
+        orq     THREAD(CURRENT), %r9
         jnz     .Lresume_other
-        RESUME_TO_SWITCH(usual)
 .Lresume_usual:
-        SWITCH_KEEPING_MODE(JOB(SUSPENDED), resume)
+        RESUME_TO_SWITCH(usual)
+        SWITCH_KEEPING_MODE(SAVE_MODE, JOB(SUSPENDED), resume)
         .cfi_remember_state
         RESTORE_AND_JUMP
         .cfi_restore_state
@@ -147,51 +162,75 @@ ENTER_PUBLIC(ASYNC_start_job)
 
         .p2align 5
 .Lresume_other:
-        testl   $ASYNCJOB_DIVERTS, %r8d
-        jnz     .Llong_start
-        RESUME_TO_SWITCH(other)
-        testl   $ASYNCJOB_SHARES_FP_MODE, %r8d
-        jz      .Lresume_not_shared
+        cmpq    $ASYNCJOB_SHARES_ONLY, %r9
+        jne     .Lresume_not_shared
+.Lresume_shared:
+        RESUME_TO_SWITCH(shared)
         SAVE_NO_MODE
-        orl     $ASYNCJOB_IS_BARE, JOB(UNUSUAL)
-        testl   $ASYNCJOB_YOUNG, %r8d
-        jnz     .Lresume_shared_young
         movq    JOB(SUSPENDED), %rsp
-        .cfi_remember_state
         RESTORE_AND_JUMP
         .cfi_restore_state
-.Lresume_shared_young:
-        subl    $ASYNCJOB_YOUNG_BY_ONE, JOB(UNUSUAL)
-        movq    JOB(SUSPENDED), %rsp
-        GO_IN(shared)
-        .cfi_restore_state
+        RESUME_ERRNO(shared)
+
         .p2align 5
 .Lresume_not_shared:
-        testl   $ASYNCJOB_FP_MODE, %r8d
-        jnz     .Lresume_comparing
+        cmpq    $ASYNCJOB_COMPARES_FP_MODE, %r9
+        jne     .Lresume_rare
+.Lresume_comparing:
+        RESUME_TO_SWITCH(comparing)
+        SWITCH_COMPARING_MODE(JOB(SUSPENDED))
+        RESTORE_AND_JUMP
+        .cfi_restore_state
+        RESUME_ERRNO(comparing)
+
+        .p2align 5
+.Lresume_rare:
+        movl    %r9d, %r8d
+        testq   $~(ASYNCJOB_YOUNG | ASYNCJOB_FP_MODE), %r9
+        jz      .Lresume_checked
+        movl    THREAD(SPECIAL), %r8d
+        orl     JOB(UNUSUAL), %r8d
+        testl   $ASYNCJOB_DIVERTS, %r8d
+        jnz     .Llong_start
+        LOOK_FOR_EXCEPTIONS(%rcx, %r9)
+        orq     THREAD(CURRENT), %r9
+        jnz     .Llong_start
+.Lresume_checked:
         testl   $ASYNCJOB_YOUNG, %r8d
+        jnz     .Lresume_young
+        testl   $ASYNCJOB_FP_MODE, %r8d
         jz      .Lresume_usual
+        orl     $ASYNCJOB_IS_BARE, JOB(UNUSUAL)
+        testl   $ASYNCJOB_SHARES_FP_MODE, %r8d
+        jnz     .Lresume_shared
+        andl    $~ASYNCJOB_IS_BARE, JOB(UNUSUAL)
+        jmp     .Lresume_comparing
+
+        .p2align 5
+.Lresume_young:
+        RESUME_TO_SWITCH(young)
         subl    $ASYNCJOB_YOUNG_BY_ONE, JOB(UNUSUAL)
-        SWITCH_KEEPING_MODE(JOB(SUSPENDED), resume_young)
+        testl   $ASYNCJOB_FP_MODE, %r8d
+        jnz     .Lresume_young_other
+        SWITCH_KEEPING_MODE(SAVE_MODE, JOB(SUSPENDED), resume_young)
         GO_IN(kept)
         .cfi_restore_state
         LOAD_X87(resume_young)
-
-.Lresume_comparing:
-        andl    $~ASYNCJOB_IS_BARE, JOB(UNUSUAL)
-        testl   $ASYNCJOB_YOUNG, %r8d
-        jnz     .Lresume_comparing_young
-        SWITCH_COMPARING_MODE(JOB(SUSPENDED))
-        .cfi_remember_state
-        RESTORE_AND_JUMP
+.Lresume_young_other:
+        testl   $ASYNCJOB_SHARES_FP_MODE, %r8d
+        jz      .Lresume_young_comparing
+        SAVE_NO_MODE
+        orl     $ASYNCJOB_IS_BARE, JOB(UNUSUAL)
+        movq    JOB(SUSPENDED), %rsp
+        GO_IN(shared)
         .cfi_restore_state
-.Lresume_comparing_young:
-        subl    $ASYNCJOB_YOUNG_BY_ONE, JOB(UNUSUAL)
+.Lresume_young_comparing:
+        andl    $~ASYNCJOB_IS_BARE, JOB(UNUSUAL)
         SWITCH_COMPARING_MODE(JOB(SUSPENDED))
         GO_IN(comparing)
         .cfi_restore_state      /* of GO_IN */
         .cfi_restore_state      /* of RESUME_TO_SWITCH */
-        RESUME_ERRNO(other)
+        RESUME_ERRNO(young)
 
         /* A start. */
 .Lnew:
@@ -204,7 +243,7 @@ ENTER_PUBLIC(ASYNC_start_job)
         jz      .Llong_start
         movl    THREAD(SPECIAL), %r9d
         orl     JOB(UNUSUAL), %r9d
-        testl   $~ASYNCJOB_FP_MODE, %r9d
+        testl   $ASYNCJOB_NOT_FP_MODE, %r9d
         jnz     .Llong_start
         JUMP_IF_ERRORS(%rax, %r8, .Llong_new)
         LOOK_FOR_EXCEPTIONS(%rax, %r8)
@@ -237,7 +276,7 @@ ENTER_PUBLIC(ASYNC_start_job)
         movq    %r12, %r10
         movl    THREAD(SPECIAL), %ecx
         orl     JOB(UNUSUAL), %ecx
-        andl    $~ASYNCJOB_FP_MODE, %ecx
+        andl    $ASYNCJOB_NOT_FP_MODE, %ecx
         cmpl    $ASYNCJOB_FRESH_AND_LISTED, %ecx
         jne     .Llong_end
         movq    JOB(TICKET), %rdx
@@ -283,16 +322,12 @@ ENTER_PUBLIC(ASYNC_pause_job)
         jz      .Lno_job
         movq    %rax, %r10
         andq    $~ASYNCJOB_JOB_SERIAL_BITS, %r10
-        movl    THREAD(SPECIAL), %r8d
-        orl     JOB(UNUSUAL), %r8d
         JUMP_IF_ERRORS(%rcx, %r9, .Llong_pause)
-        LOOK_FOR_EXCEPTIONS(%rcx, %r9)
-        jnz     .Llong_pause
-        testl   %r8d, %r8d
+        LOOK_FOR_UNUSUAL(%rcx, %r9)
         jnz     .Lpause_other
-        PAUSE_TO_SWITCH(usual)
 .Lpause_usual:
-        SWITCH_KEEPING_MODE(THREAD(OUTSIDE), pause)
+        PAUSE_TO_SWITCH(usual)
+        SWITCH_KEEPING_MODE(SAVE_MODE_MXCSR_FIRST, THREAD(OUTSIDE), pause)
         .cfi_remember_state
         RESTORE_AND_JUMP
         .cfi_restore_state
@@ -302,50 +337,78 @@ ENTER_PUBLIC(ASYNC_pause_job)
 
         .p2align 5
 .Lpause_other:
-        testl   $ASYNCJOB_DIVERTS, %r8d
-        jnz     .Lfirst_pause
-.Lpause:
-        PAUSE_TO_SWITCH(other)
-        testl   $ASYNCJOB_FP_MODE, %r8d
-        jz      .Lpause_usual
-        testl   $ASYNCJOB_SHARES_FP_MODE, %r8d
-        jz      .Lpause_comparing
+        cmpq    $ASYNCJOB_SHARES_ONLY, %r9
+        jne     .Lpause_not_shared
+.Lpause_shared:
+        PAUSE_TO_SWITCH(shared)
         SAVE_NO_MODE
-        orl     $ASYNCJOB_IS_BARE, JOB(UNUSUAL)
         movq    THREAD(OUTSIDE), %rsp
-        .cfi_remember_state
         RESTORE_AND_JUMP
         .cfi_restore_state
+        PAUSE_ERRNO(shared)
+
+        .p2align 5
+.Lpause_not_shared:
+        cmpq    $ASYNCJOB_COMPARES_FP_MODE, %r9
+        jne     .Lpause_rare
 .Lpause_comparing:
-        andl    $~ASYNCJOB_IS_BARE, JOB(UNUSUAL)
+        PAUSE_TO_SWITCH(comparing)
         SWITCH_COMPARING_MODE(THREAD(OUTSIDE))
         RESTORE_AND_JUMP
         .cfi_restore_state
-        PAUSE_ERRNO(other)
+        PAUSE_ERRNO(comparing)
+
+        .p2align 5
+.Lpause_rare:
+        movl    %r9d, %r8d
+        andq    $~ASYNCJOB_FP_MODE, %r9
+        cmpq    $ASYNCJOB_FRESH_AND_LISTED, %r9
+        je      .Lfirst_pause
+        LOOK_FOR_EXCEPTIONS(%rcx, %r9)
+        jnz     .Llong_pause
+        movl    THREAD(SPECIAL), %r8d
+        orl     JOB(UNUSUAL), %r8d
+        testl   $ASYNCJOB_DIVERTS, %r8d
+        jnz     .Ldiverted_pause
+        testl   $ASYNCJOB_FP_MODE, %r8d
+        jz      .Lpause_usual
+        orl     $ASYNCJOB_IS_BARE, JOB(UNUSUAL)
+        testl   $ASYNCJOB_SHARES_FP_MODE, %r8d
+        jnz     .Lpause_shared
+        andl    $~ASYNCJOB_IS_BARE, JOB(UNUSUAL)
+        jmp     .Lpause_comparing
 
         /* The first pause takes the job out of the idle ones, whose first it still is. */
-.Lfirst_pause:
+.Ldiverted_pause:
         movl    %r8d, %ecx
-        andl    $~ASYNCJOB_FP_MODE, %ecx
+        andl    $ASYNCJOB_NOT_FP_MODE, %ecx
         cmpl    $ASYNCJOB_FRESH_AND_LISTED, %ecx
         jne     .Llong_pause
+.Lfirst_pause:
         movq    JOB(NEXT), %rcx
         movq    %rcx, THREAD(IDLE)
         decq    THREAD(IDLE_COUNT)
+        movq    THREAD(KEY), %rcx
+        xorq    %rax, %rcx
+        movq    %rcx, JOB(TICKET)
         movl    $ASYNCJOB_YOUNG_AT_FIRST, JOB(UNUSUAL)
         movq    JOB(TOP), %rcx
-        leaq    asyncjob_context_end_kept(%rip), %rdx
         testl   $ASYNCJOB_FP_MODE, %r8d
-        jnz     .Lother_end
-.Lset_end:
+        jnz     .Lfirst_pause_other
+        leaq    asyncjob_context_end_kept(%rip), %rdx
         movq    %rdx, -8(%rcx)
-        jmp     .Lpause
-.Lother_end:
-        leaq    asyncjob_context_end_comparing(%rip), %rdx
+        jmp     .Lpause_usual
+.Lfirst_pause_other:
         testl   $ASYNCJOB_SHARES_FP_MODE, %r8d
-        jz      .Lset_end
+        jnz     .Lfirst_pause_shared
+        leaq    asyncjob_context_end_comparing(%rip), %rdx
+        movq    %rdx, -8(%rcx)
+        jmp     .Lpause_comparing
+.Lfirst_pause_shared:
+        orl     $ASYNCJOB_IS_BARE, JOB(UNUSUAL)
         leaq    asyncjob_context_end_shared(%rip), %rdx
-        jmp     .Lset_end
+        movq    %rdx, -8(%rcx)
+        jmp     .Lpause_shared
 
 .Lno_job:
         movl    $1, %eax
