@@ -252,11 +252,11 @@ int start(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result, JobFunction fun
     }
     job.fiber.unusual |= unusual::is_fresh | unusual::is_listed;
     job.wait = wait;
+    enter_from_outer(self, job);
     run_enter_hooks(self, job, job.name());
     carry_errors(self, job, &CarriedErrors::start);
     job.lib_ctx = host::lib_ctx();
     exchange_exceptions(job.fiber, job.rest, self.places);
-    enter_from_outer(self, job);
     job.top = top;
     return go_into_new(self, job, handle, wait, result, function, copy, self.special);
 }
@@ -290,13 +290,13 @@ int resume_paused(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_JOB* na
                   int value) {
     job.fiber.unusual &= ~unusual::is_seen;
     self.pool.settle();
+    enter_from_outer(self, job);
     run_enter_hooks(self, job, name);
     carry_errors(self, job, &CarriedErrors::resume);
     if (job.wait != nullptr)
         job.wait->end_round();
     job.lib_ctx = host::exchange_lib_ctx(job.lib_ctx);
     exchange_exceptions(job.fiber, job.rest, self.places);
-    enter_from_outer(self, job);
     return go_into_paused(self, job, handle, name, result, self.special | job.fiber.unusual, value);
 }
 

@@ -354,6 +354,50 @@ TEST(Hooks, LeaveASideWithAnExceptionAlone) {
     EXPECT_EQ(calls, "+a-a+a-a");
 }
 
+// In the hooks of a nested job, entering or leaving, the outer job is one that waits for it.
+TEST(Hooks, OfANestedJobSeeTheOuterOneAsWaiting) {
+    struct Seen {
+        ASYNC_JOB* outer = nullptr;
+        int enters = 0;
+        int leaves = 0;
+
+        void look(ASYNC_JOB* job) const {
+            asyncjob_handle handle{};
+            EXPECT_EQ(asyncjob_get_handle(job, &handle), 1);
+            EXPECT_EQ(asyncjob_get_handle(outer, &handle), 1);
+        }
+    } seen;
+    const auto on_enter = [](ASYNC_JOB* job, void* arg) {
+        Seen& the = *static_cast<Seen*>(arg);
+        if (the.outer == nullptr || job == the.outer)
+            return;
+        the.look(job);
+        if (the.enters++ == 0) {  // its start
+            asyncjob_stats_t stats{};
+            EXPECT_EQ(asyncjob_stats(&stats, sizeof(stats), ASYNCJOB_STATS_THREAD), 1);
+            EXPECT_EQ(stats.live, 2U);
+        }
+    };
+    const auto on_leave = [](ASYNC_JOB* job, void* arg) {
+        Seen& the = *static_cast<Seen*>(arg);
+        if (the.outer == nullptr || job == the.outer)
+            return;
+        the.look(job);
+        ++the.leaves;
+    };
+    const Hooks hooks(on_enter, on_leave, &seen);
+    TestJob inner([] { ASYNC_pause_job(); });
+    TestJob outer([&] {
+        seen.outer = ASYNC_get_current_job();
+        EXPECT_EQ(inner.go(), ASYNC_PAUSE);
+        EXPECT_EQ(inner.go(), ASYNC_FINISH);
+        seen.outer = nullptr;
+    });
+    EXPECT_EQ(outer.go(), ASYNC_FINISH);
+    EXPECT_EQ(seen.enters, 2);
+    EXPECT_EQ(seen.leaves, 2);
+}
+
 // A hook's job is neither running nor paused as take_ready() means it: it is listed afterwards.
 TEST(Hooks, ListNoReadyJobs) {
     struct Take {
