@@ -41,7 +41,7 @@ __attribute__((weak)) void ERR_set_error(int lib, int reason, const char* format
 __attribute__((weak)) void ERR_put_error(int, int, int, const char* file, int line);  // 1.1
 __attribute__((weak)) int ERR_load_strings(int lib, ReasonString* strings);
 __attribute__((weak)) void* OSSL_LIB_CTX_get0_global_default();
-__attribute__((weak)) int ERR_set_error_data(char* data, int flags);
+__attribute__((weak)) void ERR_set_error_data(char* data, int flags);
 __attribute__((weak)) unsigned long ERR_peek_error();
 __attribute__((weak)) unsigned long ERR_peek_error_all(const char** file, int* line,
                                                        const char** function, const char** data,

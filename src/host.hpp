@@ -36,8 +36,8 @@ struct ErrorCalls {
     void (*make)();  // ERR_new
     void (*set_debug)(const char* file, int line, const char* function);
     void (*set_error)(int lib, int reason, const char* format, ...);
-    int (*set_data)(char* data, int flags);  // ERR_set_error_data
-    unsigned long (*peek)();                 // ERR_peek_error
+    void (*set_data)(char* data, int flags);  // ERR_set_error_data
+    unsigned long (*peek)();                  // ERR_peek_error
     unsigned long (*peek_all)(const char** file, int* line, const char** function,
                               const char** data, int* flags);  // ERR_peek_error_all
     unsigned long (*get)();                                    // ERR_get_error

@@ -10,9 +10,32 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
+#include "error_queue.hpp"
+#include "host.hpp"
 #include "support.hpp"
+
+// What the library declares itself, as it is built without OpenSSL's headers.
+using Calls = asyncjob::host::ErrorCalls;
+static_assert(std::is_same_v<decltype(Calls::make), decltype(&ERR_new)>);
+static_assert(std::is_same_v<decltype(Calls::set_debug), decltype(&ERR_set_debug)>);
+static_assert(std::is_same_v<decltype(Calls::set_error), decltype(&ERR_set_error)>);
+static_assert(std::is_same_v<decltype(Calls::set_data), decltype(&ERR_set_error_data)>);
+static_assert(std::is_same_v<decltype(Calls::peek), decltype(&ERR_peek_error)>);
+static_assert(std::is_same_v<decltype(Calls::peek_all), decltype(&ERR_peek_error_all)>);
+static_assert(std::is_same_v<decltype(Calls::get), decltype(&ERR_get_error)>);
+static_assert(std::is_same_v<decltype(Calls::set_mark), decltype(&ERR_set_mark)>);
+static_assert(std::is_same_v<decltype(Calls::pop_to_mark), decltype(&ERR_pop_to_mark)>);
+static_assert(std::is_same_v<decltype(Calls::clear_last_mark), decltype(&ERR_clear_last_mark)>);
+static_assert(std::is_same_v<decltype(Calls::allocate), decltype(&CRYPTO_malloc)>);
+using asyncjob::ErrorState;
+static_assert(sizeof(ErrorState) == sizeof(ERR_STATE) && ErrorState::size == ERR_NUM_ERRORS);
+static_assert(offsetof(ErrorState, flags) == offsetof(ERR_STATE, err_flags));
+static_assert(offsetof(ErrorState, marks) == offsetof(ERR_STATE, err_marks));
+static_assert(offsetof(ErrorState, top) == offsetof(ERR_STATE, top));
+static_assert(offsetof(ErrorState, bottom) == offsetof(ERR_STATE, bottom));
 
 namespace {
 std::atomic<bool> hides_state = false;
