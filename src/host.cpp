@@ -163,42 +163,56 @@ SetDefault find_set_default(void* library) {
     return nullptr;
 }
 
-bool fill(Libcrypto& into) {
-    if (&ERR_load_strings != nullptr) {
-        into = {&ERR_new,
-                &ERR_set_debug,
-                &ERR_set_error,
-                &ERR_put_error,
-                &ERR_load_strings,
-                &OSSL_LIB_CTX_get0_global_default,
-                find_set_default(nullptr),
-                {&ERR_new, &ERR_set_debug, &ERR_set_error, &ERR_set_error_data, &ERR_peek_error,
-                 &ERR_peek_error_all, &ERR_get_error, &ERR_set_mark, &ERR_pop_to_mark,
-                 &ERR_clear_last_mark, &CRYPTO_malloc, &ERR_get_state}};
-        return true;
+// Where libcrypto's functions are taken from: `library`, or, where that is NULL, what this library
+// is bound to. Two libcryptos may be in the global scope, 1.1 and 3, say, and a name that both
+// have is bound to the first: to one's queue, while a name that the other alone has is bound to
+// the other's. So all are taken from the library that has ERR_new(). What the program itself has
+// is taken as it is: a static libcrypto, or what is to stand in front of libcrypto's.
+class Source {
+  public:
+    explicit Source(void* library) : library_(library) {}
+
+    template <typename Function>
+    void find(const char* name, Function* bound, Function*& function) const {
+        if (library_ != nullptr)
+            find_symbol(library_, name, function);
+        else if (os::are_in_two_libraries(owner_, reinterpret_cast<const void*>(bound)))
+            function = reinterpret_cast<Function*>(os::find_symbol_from(owner_, name));
+        else
+            function = bound;
     }
-    void* const library = find_library();
-    if (library == nullptr)
+
+  private:
+    void* const library_;
+    const void* const owner_ = reinterpret_cast<const void*>(&ERR_new);
+};
+
+bool fill(Libcrypto& into) {
+    void* const library = &ERR_load_strings == nullptr ? find_library() : nullptr;
+    if (&ERR_load_strings == nullptr && library == nullptr)
         return false;
-    find_symbol(library, "ERR_new", into.err_new);
-    find_symbol(library, "ERR_set_debug", into.err_set_debug);
-    find_symbol(library, "ERR_set_error", into.err_set_error);
-    find_symbol(library, "ERR_put_error", into.err_put_error);
-    find_symbol(library, "ERR_load_strings", into.err_load_strings);
-    find_symbol(library, "OSSL_LIB_CTX_get0_global_default", into.get0_global_default);
+    const Source source(library);
+    source.find("ERR_new", &ERR_new, into.err_new);
+    source.find("ERR_set_debug", &ERR_set_debug, into.err_set_debug);
+    source.find("ERR_set_error", &ERR_set_error, into.err_set_error);
+    source.find("ERR_put_error", &ERR_put_error, into.err_put_error);
+    source.find("ERR_load_strings", &ERR_load_strings, into.err_load_strings);
+    source.find("OSSL_LIB_CTX_get0_global_default", &OSSL_LIB_CTX_get0_global_default,
+                into.get0_global_default);
     into.set0_default = find_set_default(library);
-    into.errors.make = into.err_new;
-    into.errors.set_debug = into.err_set_debug;
-    into.errors.set_error = into.err_set_error;
-    find_symbol(library, "ERR_set_error_data", into.errors.set_data);
-    find_symbol(library, "ERR_peek_error", into.errors.peek);
-    find_symbol(library, "ERR_peek_error_all", into.errors.peek_all);
-    find_symbol(library, "ERR_get_error", into.errors.get);
-    find_symbol(library, "ERR_set_mark", into.errors.set_mark);
-    find_symbol(library, "ERR_pop_to_mark", into.errors.pop_to_mark);
-    find_symbol(library, "ERR_clear_last_mark", into.errors.clear_last_mark);
-    find_symbol(library, "CRYPTO_malloc", into.errors.allocate);
-    find_symbol(library, "ERR_get_state", into.errors.get_state);
+    ErrorCalls& errors = into.errors;
+    errors.make = into.err_new;
+    errors.set_debug = into.err_set_debug;
+    errors.set_error = into.err_set_error;
+    source.find("ERR_set_error_data", &ERR_set_error_data, errors.set_data);
+    source.find("ERR_peek_error", &ERR_peek_error, errors.peek);
+    source.find("ERR_peek_error_all", &ERR_peek_error_all, errors.peek_all);
+    source.find("ERR_get_error", &ERR_get_error, errors.get);
+    source.find("ERR_set_mark", &ERR_set_mark, errors.set_mark);
+    source.find("ERR_pop_to_mark", &ERR_pop_to_mark, errors.pop_to_mark);
+    source.find("ERR_clear_last_mark", &ERR_clear_last_mark, errors.clear_last_mark);
+    source.find("CRYPTO_malloc", &CRYPTO_malloc, errors.allocate);
+    source.find("ERR_get_state", &ERR_get_state, errors.get_state);
     return into.err_load_strings != nullptr;
 }
 

@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <pthread.h>
+#include <sys/auxv.h>
 
 #include <atomic>
 #include <climits>
@@ -53,6 +54,12 @@ int compare_name(dl_phdr_info* info, std::size_t /*size*/, void* data) {
         return 0;
     std::memcpy(search.found, info->dlpi_name, size_with_end);
     return 1;
+}
+
+// Of the library or program that has the address; NULL if none has.
+const void* base_of(const void* address) {
+    Dl_info info;
+    return dladdr(address, &info) != 0 ? info.dli_fbase : nullptr;
 }
 
 }  // namespace
@@ -109,6 +116,19 @@ void* find_symbol_from(const void* address, const char* name) noexcept {
     void* const found = dlsym(library, name);
     dlclose(library);
     return found;
+}
+
+bool are_in_two_libraries(const void* one, const void* other) noexcept {
+    const Lookup lookup;
+    if (!lookup)
+        return false;
+    const void* const program = base_of(reinterpret_cast<const void*>(getauxval(AT_PHDR)));
+    const void* const ones = base_of(one);
+    const void* const others = base_of(other);
+    const auto is_library = [program](const void* base) {
+        return base != nullptr && base != program;
+    };
+    return is_library(ones) && is_library(others) && ones != others;
 }
 
 Symbol symbol_at(const void* address) noexcept {

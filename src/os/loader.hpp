@@ -33,6 +33,10 @@ namespace asyncjob::os {
 // The same, in the scope of the library that has `address`.
 [[nodiscard]] void* find_symbol_from(const void* address, const char* name) noexcept;
 
+// Whether two addresses are in shared libraries, and not in the same one; false where that cannot
+// be told.
+[[nodiscard]] bool are_in_two_libraries(const void* one, const void* other) noexcept;
+
 // What stands at an address of code: the name of its function, or where that is not exported of
 // its file; NULL if it is in none. The name lives as long as the library is there.
 struct Symbol {
