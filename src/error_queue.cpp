@@ -154,35 +154,65 @@ bool ask_for_errors() noexcept {
     return calls != nullptr && calls->peek() != 0;
 }
 
-// One allocation with the strings behind it, but for the data, which is given to libcrypto.
-struct CarriedErrors::Entry {
-    Entry* next;
-    unsigned long code;
-    int line;
-    int marks;
-    int data_flags;
-    char* data;
-    const char* function;
+namespace {
+
+// What libcrypto tells of an entry; the strings are its.
+struct Told {
+    unsigned long code = 0;
+    const char* file = "";
+    int line = 0;
+    const char* function = "";
+    const char* data = "";
+    int data_flags = 0;
 
     static constexpr int data_is_allocated = 1;  // ERR_TXT_MALLOCED
 
-    [[nodiscard]] const char* file() const { return reinterpret_cast<const char*>(this + 1); }
+    static Told of_oldest(const ErrorCalls& calls) {
+        Told told;
+        told.code =
+            calls.peek_all(&told.file, &told.line, &told.function, &told.data, &told.data_flags);
+        return told;
+    }
+    [[nodiscard]] bool owns_data() const { return (data_flags & data_is_allocated) != 0; }
+};
+
+}  // namespace
+
+// One allocation with the strings behind it, but for the data, which is given to libcrypto.
+struct CarriedErrors::Entry {
+    Entry* next;
+    Told told;
+    int marks;
 
     // NULL when out of memory.
-    static Entry* make(const ErrorCalls& calls, std::size_t file_size, std::size_t function_size,
-                       std::size_t data_size) {
+    static Entry* copy(const ErrorCalls& calls, const Told& told) {
+        const std::size_t file_size = std::strlen(told.file) + 1;
+        const std::size_t function_size = std::strlen(told.function) + 1;
         void* const memory = std::malloc(sizeof(Entry) + file_size + function_size);
         if (memory == nullptr)
             return nullptr;
-        auto* const entry = new (memory) Entry{};
-        if (data_size != 0) {
-            entry->data = static_cast<char*>(calls.allocate(data_size, "asyncjob", 0));
-            if (entry->data == nullptr) {
-                std::free(memory);
-                return nullptr;
-            }
+        auto* const entry = new (memory) Entry{nullptr, told, 0};
+        auto* const strings = reinterpret_cast<char*>(entry + 1);
+        entry->told.file = strings;
+        std::memcpy(strings, told.file, file_size);
+        entry->told.function = strings + file_size;
+        std::memcpy(strings + file_size, told.function, function_size);
+        if (!told.owns_data())
+            return entry;  // with none, or somebody's constant
+        const std::size_t data_size = std::strlen(told.data) + 1;
+        void* const data = calls.allocate(data_size, "asyncjob", 0);
+        if (data == nullptr) {
+            std::free(entry);
+            return nullptr;
         }
+        entry->told.data = static_cast<char*>(std::memcpy(data, told.data, data_size));
         return entry;
+    }
+
+    static void destroy(const ErrorCalls& calls, Entry* entry) {
+        if (entry->told.owns_data())
+            calls.release(const_cast<char*>(entry->told.data), "asyncjob", 0);
+        std::free(entry);
     }
 };
 
@@ -206,32 +236,19 @@ CarriedErrors::List CarriedErrors::take_all() {
     else
         while (calls->clear_last_mark() == 1)
             ++unplaced_marks;
-    const char* file = nullptr;
-    const char* function = nullptr;
-    const char* data = nullptr;
-    int line = 0;
-    int data_flags = 0;
-    while (const unsigned long code =
-               calls->peek_all(&file, &line, &function, &data, &data_flags)) {
-        const bool copies_data = (data_flags & Entry::data_is_allocated) != 0;
-        const std::size_t file_size = std::strlen(file) + 1;
-        const std::size_t function_size = std::strlen(function) + 1;
-        const std::size_t data_size = copies_data ? std::strlen(data) + 1 : 0;
-        Entry* const entry = Entry::make(*calls, file_size, function_size, data_size);
+    for (;;) {
+        const Told told = Told::of_oldest(*calls);
+        if (told.code == 0)
+            break;
+        Entry* const entry = Entry::copy(*calls, told);
         if (entry == nullptr)
             break;
-        auto* const strings = reinterpret_cast<char*>(entry + 1);
-        std::memcpy(strings, file, file_size);
-        std::memcpy(strings + file_size, function, function_size);
-        entry->function = strings + file_size;
-        if (copies_data)
-            std::memcpy(entry->data, data, data_size);
-        else if (data_flags != 0)
-            entry->data = const_cast<char*>(data);  // somebody's constant
-        entry->code = code;
-        entry->line = line;
-        entry->data_flags = data_flags;
-        (void)calls->get();
+        const int bottom = state != nullptr ? state->bottom : 0;
+        const unsigned long got = calls->get();
+        if (state != nullptr ? state->bottom == bottom : got != told.code) {
+            Entry::destroy(*calls, entry);  // it is of another libcrypto than that one
+            break;
+        }
         if (state != nullptr)
             entry->marks = marks[state->bottom];
         list.append(entry);
@@ -245,11 +262,12 @@ void CarriedErrors::give(List& list) {
     const ErrorCalls* const calls = host::error_calls();
     while (Entry* const entry = list.first) {
         list.first = entry->next;
+        const Told& told = entry->told;
         calls->make();
-        calls->set_debug(entry->file(), entry->line, entry->function);
-        calls->set_error(lib_of(entry->code), reason_of(entry->code), nullptr);
-        if (entry->data_flags != 0)
-            calls->set_data(entry->data, entry->data_flags);
+        calls->set_debug(told.file, told.line, told.function);
+        calls->set_error(lib_of(told.code), reason_of(told.code), nullptr);
+        if (told.data_flags != 0)
+            calls->set_data(const_cast<char*>(told.data), told.data_flags);
         for (int mark = marks_without_tags(entry->marks); mark > 0; --mark)
             calls->set_mark();
         if (const int tags = tags_in(entry->marks); tags != 0)

@@ -51,6 +51,7 @@ __attribute__((weak)) int ERR_set_mark();
 __attribute__((weak)) int ERR_pop_to_mark();
 __attribute__((weak)) int ERR_clear_last_mark();
 __attribute__((weak)) void* CRYPTO_malloc(std::size_t size, const char* file, int line);
+__attribute__((weak)) void CRYPTO_free(void* memory, const char* file, int line);
 __attribute__((weak)) void* ERR_get_state();
 
 // Ours; weak, so that a static libcrypto's takes its place instead of clashing with it. The
@@ -212,6 +213,7 @@ bool fill(Libcrypto& into) {
     source.find("ERR_pop_to_mark", &ERR_pop_to_mark, errors.pop_to_mark);
     source.find("ERR_clear_last_mark", &ERR_clear_last_mark, errors.clear_last_mark);
     source.find("CRYPTO_malloc", &CRYPTO_malloc, errors.allocate);
+    source.find("CRYPTO_free", &CRYPTO_free, errors.release);
     source.find("ERR_get_state", &ERR_get_state, errors.get_state);
     return into.err_load_strings != nullptr;
 }
@@ -318,7 +320,7 @@ const ErrorCalls* error_calls() noexcept {
         calls.make != nullptr && calls.set_debug != nullptr && calls.set_error != nullptr &&
         calls.set_data != nullptr && calls.peek != nullptr && calls.peek_all != nullptr &&
         calls.get != nullptr && calls.set_mark != nullptr && calls.pop_to_mark != nullptr &&
-        calls.clear_last_mark != nullptr && calls.allocate != nullptr;
+        calls.clear_last_mark != nullptr && calls.allocate != nullptr && calls.release != nullptr;
     return has_all ? &calls : nullptr;
 }
 

@@ -45,6 +45,7 @@ struct ErrorCalls {
     int (*pop_to_mark)();
     int (*clear_last_mark)();
     void* (*allocate)(std::size_t size, const char* file, int line);  // CRYPTO_malloc
+    void (*release)(void* memory, const char* file, int line);        // CRYPTO_free
     void* (*get_state)();  // ERR_get_state; NULL where there is none
 };
 

@@ -30,6 +30,7 @@ static_assert(std::is_same_v<decltype(Calls::set_mark), decltype(&ERR_set_mark)>
 static_assert(std::is_same_v<decltype(Calls::pop_to_mark), decltype(&ERR_pop_to_mark)>);
 static_assert(std::is_same_v<decltype(Calls::clear_last_mark), decltype(&ERR_clear_last_mark)>);
 static_assert(std::is_same_v<decltype(Calls::allocate), decltype(&CRYPTO_malloc)>);
+static_assert(std::is_same_v<decltype(Calls::release), decltype(&CRYPTO_free)>);
 using asyncjob::ErrorState;
 static_assert(sizeof(ErrorState) == sizeof(ERR_STATE) && ErrorState::size == ERR_NUM_ERRORS);
 static_assert(offsetof(ErrorState, flags) == offsetof(ERR_STATE, err_flags));
@@ -41,13 +42,19 @@ namespace {
 std::atomic<bool> hides_state = false;
 std::atomic<int> states_given = 0;
 std::atomic<bool> out_of_memory = false;
+std::atomic<bool> gets_nothing = false;
+
+// libcrypto's ERR_get_state(), which is deprecated.
+ERR_STATE* queue() {
+    static const auto get = reinterpret_cast<ERR_STATE* (*)()>(dlsym(RTLD_NEXT, "ERR_get_state"));
+    return get();
+}
 }  // namespace
 
 // Binds before libcrypto's, for the library under test. ERR_get_state() returns this.
 extern "C" ERR_STATE* ERR_get_state() {
-    static const auto next = reinterpret_cast<ERR_STATE* (*)()>(dlsym(RTLD_NEXT, "ERR_get_state"));
     ++states_given;
-    return hides_state ? nullptr : next();
+    return hides_state ? nullptr : queue();
 }
 
 // The same: memory for an entry's data, for the library under test alone.
@@ -57,6 +64,13 @@ extern "C" void* CRYPTO_malloc(std::size_t size, const char* file, int line) {
     if (out_of_memory && std::string(file) == "asyncjob")
         return nullptr;
     return next(size, file, line);
+}
+
+// The same: a function that is not of one piece with the others.
+extern "C" unsigned long ERR_get_error() {
+    static const auto next =
+        reinterpret_cast<decltype(&ERR_get_error)>(dlsym(RTLD_NEXT, "ERR_get_error"));
+    return gets_nothing ? 0 : next();
 }
 
 namespace test {
@@ -352,6 +366,37 @@ TEST(ErrorQueue, MarksStayOnTheirEntries) {
         EXPECT_EQ(job.go(), ASYNC_FINISH);
         EXPECT_EQ(take(), Reasons{9});
     });
+}
+
+// Where functions of several libcryptos are mixed in spite of all: no endless loop.
+TEST(ErrorQueue, IfNothingCanBeTakenOutAllStaysWhereItIs) {
+    struct Case {
+        bool hides_state;
+        bool has_code;
+    };
+    for (const Case of : {Case{false, true}, Case{true, true}}) {
+        hides_state = of.hides_state;
+        on_thread([of] {
+            TestJob job([of] {
+                if (of.has_code)
+                    push(1);
+                else
+                    ERR_new();
+                ERR_add_error_data(1, "data");
+                push(2);
+                gets_nothing = true;
+                ASYNC_pause_job();
+            });
+            alarm(20);
+            EXPECT_EQ(job.go(), ASYNC_PAUSE);
+            gets_nothing = false;
+            alarm(0);
+            EXPECT_EQ(take(), of.has_code ? (Reasons{1, 2}) : Reasons{});
+            EXPECT_EQ(take(), of.has_code ? Reasons{} : Reasons{2});
+            EXPECT_EQ(job.go(), ASYNC_FINISH);
+        });
+        hides_state = false;
+    }
 }
 
 // A full ring drops its oldest entries, as for a call.
