@@ -8,7 +8,9 @@
 // is that of the innermost job that inherits.
 //
 // Where the layout is not as expected there are no tags: a job takes all entries with it then,
-// inherited or not, until it ends, and all its marks are put on its newest entry.
+// inherited or not, until it ends, and all its marks are put on its newest entry. An entry that is
+// to be cleared at the next look is cleared by ours; one without a code ends our look, as it does
+// anybody's.
 #include "error_queue.hpp"
 
 #include <algorithm>
@@ -41,6 +43,9 @@ int tags_in(int marks) {
 int marks_without_tags(int marks) {
     return std::max(marks - tags_in(marks) * tag, 0);
 }
+
+// ERR_FLAG_CLEAR: the next look at the queue removes the entry.
+constexpr int clear_flag = 2;
 
 constexpr int lib_of(unsigned long code) {
     constexpr unsigned long system = 1UL << 31U;
@@ -183,6 +188,7 @@ struct CarriedErrors::Entry {
     Entry* next;
     Told told;
     int marks;
+    int flags;  // clear_flag or 0
 
     // NULL when out of memory.
     static Entry* copy(const ErrorCalls& calls, const Told& told) {
@@ -191,7 +197,7 @@ struct CarriedErrors::Entry {
         void* const memory = std::malloc(sizeof(Entry) + file_size + function_size);
         if (memory == nullptr)
             return nullptr;
-        auto* const entry = new (memory) Entry{nullptr, told, 0};
+        auto* const entry = new (memory) Entry{nullptr, told, 0, 0};
         auto* const strings = reinterpret_cast<char*>(entry + 1);
         entry->told.file = strings;
         std::memcpy(strings, told.file, file_size);
@@ -228,17 +234,20 @@ CarriedErrors::List CarriedErrors::take_all() {
     const ErrorCalls* const calls = host::error_calls();
     if (calls == nullptr)
         return list;
-    const ErrorState* const state = known_state(*calls);
-    int marks[ErrorState::size] = {};
+    ErrorState* const state = known_state(*calls);
+    ErrorState before{};
     int unplaced_marks = 0;
-    if (state != nullptr)
-        std::copy(std::begin(state->marks), std::end(state->marks), marks);
-    else
+    if (state != nullptr) {
+        before = *state;
+        for (int& flags : state->flags)
+            flags &= ~clear_flag;
+    } else {
         while (calls->clear_last_mark() == 1)
             ++unplaced_marks;
+    }
     for (;;) {
         const Told told = Told::of_oldest(*calls);
-        if (told.code == 0)
+        if (state != nullptr ? state->empty() : told.code == 0)
             break;
         Entry* const entry = Entry::copy(*calls, told);
         if (entry == nullptr)
@@ -249,11 +258,15 @@ CarriedErrors::List CarriedErrors::take_all() {
             Entry::destroy(*calls, entry);  // it is of another libcrypto than that one
             break;
         }
-        if (state != nullptr)
-            entry->marks = marks[state->bottom];
+        if (state != nullptr) {
+            entry->marks = before.marks[state->bottom];
+            entry->flags = before.flags[state->bottom] & clear_flag;
+        }
         list.append(entry);
     }
-    if (list.last != nullptr && unplaced_marks != 0)
+    if (state != nullptr)
+        std::copy(std::begin(before.flags), std::end(before.flags), state->flags);
+    else if (list.last != nullptr)
         list.last->marks = unplaced_marks;
     return list;
 }
@@ -270,9 +283,10 @@ void CarriedErrors::give(List& list) {
             calls->set_data(const_cast<char*>(told.data), told.data_flags);
         for (int mark = marks_without_tags(entry->marks); mark > 0; --mark)
             calls->set_mark();
-        if (const int tags = tags_in(entry->marks); tags != 0)
-            if (ErrorState* const state = known_state(*calls))
-                state->marks[state->top] += tags * tag;
+        if (ErrorState* const state = known_state(*calls)) {
+            state->marks[state->top] += tags_in(entry->marks) * tag;
+            state->flags[state->top] |= entry->flags;
+        }
         std::free(entry);
     }
     list = {};

@@ -368,13 +368,90 @@ TEST(ErrorQueue, MarksStayOnTheirEntries) {
     });
 }
 
+// ERR_FLAG_CLEAR is how libcrypto has an entry removed at the next look, in constant time. A pause
+// is no look.
+TEST(ErrorQueue, AnEntryThatIsToBeClearedStaysSoAndKeepsItsMark) {
+    on_thread([] {
+        ERR_STATE* const state = queue();
+        const auto push_to_be_cleared = [state](int reason) {
+            push(reason);
+            state->err_flags[state->top] |= ERR_FLAG_CLEAR;
+        };
+        TestJob job([&] {
+            push(1);
+            push_to_be_cleared(2);
+            push(3);
+            push_to_be_cleared(4);
+            ERR_set_mark();
+            ASYNC_pause_job();
+            push(5);
+            ASYNC_pause_job();
+            EXPECT_EQ(ERR_pop_to_mark(), 1);
+            EXPECT_EQ(ERR_GET_REASON(ERR_peek_last_error()), 3);
+            EXPECT_EQ(ERR_GET_REASON(ERR_get_error()), 1);
+            EXPECT_EQ(take(), Reasons{3});
+        });
+        EXPECT_EQ(job.go(), ASYNC_PAUSE);
+        push_to_be_cleared(6);
+        EXPECT_EQ(job.go(), ASYNC_PAUSE);
+        push(7);
+        EXPECT_EQ(job.go(), ASYNC_FINISH);
+        EXPECT_EQ(take(), Reasons{7});
+    });
+}
+
+// Without memory, too, entries that stay are as they were.
+TEST(ErrorQueue, WithoutMemoryAnEntryThatIsToBeClearedStaysSo) {
+    on_thread([] {
+        ERR_STATE* const state = queue();
+        TestJob job([state] {
+            push(1);
+            ERR_add_error_data(1, "data");
+            push(2);
+            state->err_flags[state->top] |= ERR_FLAG_CLEAR;
+            out_of_memory = true;
+            ASYNC_pause_job();
+        });
+        EXPECT_EQ(job.go(), ASYNC_PAUSE);
+        out_of_memory = false;
+        EXPECT_EQ(take(), Reasons{1});
+        EXPECT_EQ(job.go(), ASYNC_FINISH);
+    });
+}
+
+// As ERR_new() alone leaves it. ERR_get_error() returns 0 for it, as for an empty queue.
+TEST(ErrorQueue, AnEntryWithoutACodeIsCarriedWithThoseBehindIt) {
+    on_thread([] {
+        TestJob job([] {
+            push(1);
+            ERR_new();
+            push(2);
+            ASYNC_pause_job();
+            EXPECT_EQ(take(), Reasons{1});
+            EXPECT_EQ(take(), Reasons{2});
+            ERR_new();
+            push(3);
+            ASYNC_pause_job();
+            EXPECT_EQ(take(), Reasons{});
+            EXPECT_EQ(take(), Reasons{3});
+        });
+        EXPECT_EQ(job.go(), ASYNC_PAUSE);
+        EXPECT_EQ(take(), Reasons{});
+        EXPECT_EQ(take(), Reasons{});
+        EXPECT_EQ(job.go(), ASYNC_PAUSE);
+        EXPECT_EQ(take(), Reasons{});
+        EXPECT_EQ(take(), Reasons{});
+        EXPECT_EQ(job.go(), ASYNC_FINISH);
+    });
+}
+
 // Where functions of several libcryptos are mixed in spite of all: no endless loop.
 TEST(ErrorQueue, IfNothingCanBeTakenOutAllStaysWhereItIs) {
     struct Case {
         bool hides_state;
         bool has_code;
     };
-    for (const Case of : {Case{false, true}, Case{true, true}}) {
+    for (const Case of : {Case{false, true}, Case{false, false}, Case{true, true}}) {
         hides_state = of.hides_state;
         on_thread([of] {
             TestJob job([of] {
