@@ -8,9 +8,10 @@
 // is that of the innermost job that inherits.
 //
 // Where the layout is not as expected there are no tags: a job takes all entries with it then,
-// inherited or not, until it ends, and all its marks are put on its newest entry. An entry that is
-// to be cleared at the next look is cleared by ours; one without a code ends our look, as it does
-// anybody's.
+// inherited or not, until it ends. Marks are on the entries on which they were if libcrypto can
+// count the entries behind a mark (3.2); else all are on the newest, so that what is popped to a
+// mark is too little rather than too much. An entry that is to be cleared at the next look is
+// cleared by ours; one without a code ends our look, as it does anybody's.
 #include "error_queue.hpp"
 
 #include <algorithm>
@@ -91,6 +92,19 @@ bool behaves(const ErrorCalls& calls, const volatile ErrorState& state) {
     good = good && state.marks[next] == 0 && state.top == next;
     calls.pop_to_mark();
     return good && state.top == top && state.bottom == bottom;
+}
+
+// By how many entries are behind theirs.
+using MarksBehind = int[ErrorState::size];
+
+// Takes all marks off.
+void take_marks(const ErrorCalls& calls, MarksBehind& marks) {
+    for (;;) {
+        const int behind = calls.count_to_mark != nullptr ? calls.count_to_mark() : 0;
+        if (calls.clear_last_mark() != 1)
+            return;
+        ++marks[std::clamp(behind, 0, ErrorState::size - 1)];
+    }
 }
 
 ErrorState* state_of_thread() {
@@ -228,6 +242,15 @@ void CarriedErrors::List::append(Entry* entry) {
     last = entry;
 }
 
+void CarriedErrors::List::put_marks(const int* behind, int size) const {
+    int at = 0;
+    for (const Entry* entry = first; entry != nullptr; entry = entry->next)
+        ++at;
+    for (Entry* entry = first; entry != nullptr; entry = entry->next)
+        if (--at < size)
+            entry->marks = behind[at];
+}
+
 // The oldest entry is copied before it is taken out, so that none is lost for want of memory.
 CarriedErrors::List CarriedErrors::take_all() {
     List list;
@@ -236,14 +259,13 @@ CarriedErrors::List CarriedErrors::take_all() {
         return list;
     ErrorState* const state = known_state(*calls);
     ErrorState before{};
-    int unplaced_marks = 0;
+    MarksBehind marks{};
     if (state != nullptr) {
         before = *state;
         for (int& flags : state->flags)
             flags &= ~clear_flag;
     } else {
-        while (calls->clear_last_mark() == 1)
-            ++unplaced_marks;
+        take_marks(*calls, marks);
     }
     for (;;) {
         const Told told = Told::of_oldest(*calls);
@@ -266,8 +288,8 @@ CarriedErrors::List CarriedErrors::take_all() {
     }
     if (state != nullptr)
         std::copy(std::begin(before.flags), std::end(before.flags), state->flags);
-    else if (list.last != nullptr)
-        list.last->marks = unplaced_marks;
+    else
+        list.put_marks(marks, ErrorState::size);
     return list;
 }
 

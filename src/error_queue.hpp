@@ -72,6 +72,8 @@ class CarriedErrors {
         Entry* last = nullptr;
 
         void append(Entry* entry);
+        // Marks by how many entries are behind theirs.
+        void put_marks(const int* behind, int size) const;
     };
     static List take_all();
     static void give(List& list);

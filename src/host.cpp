@@ -52,6 +52,7 @@ __attribute__((weak)) int ERR_pop_to_mark();
 __attribute__((weak)) int ERR_clear_last_mark();
 __attribute__((weak)) void* CRYPTO_malloc(std::size_t size, const char* file, int line);
 __attribute__((weak)) void CRYPTO_free(void* memory, const char* file, int line);
+__attribute__((weak)) int ERR_count_to_mark();  // 3.2
 __attribute__((weak)) void* ERR_get_state();
 
 // Ours; weak, so that a static libcrypto's takes its place instead of clashing with it. The
@@ -214,6 +215,7 @@ bool fill(Libcrypto& into) {
     source.find("ERR_clear_last_mark", &ERR_clear_last_mark, errors.clear_last_mark);
     source.find("CRYPTO_malloc", &CRYPTO_malloc, errors.allocate);
     source.find("CRYPTO_free", &CRYPTO_free, errors.release);
+    source.find("ERR_count_to_mark", &ERR_count_to_mark, errors.count_to_mark);
     source.find("ERR_get_state", &ERR_get_state, errors.get_state);
     return into.err_load_strings != nullptr;
 }

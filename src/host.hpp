@@ -46,7 +46,8 @@ struct ErrorCalls {
     int (*clear_last_mark)();
     void* (*allocate)(std::size_t size, const char* file, int line);  // CRYPTO_malloc
     void (*release)(void* memory, const char* file, int line);        // CRYPTO_free
-    void* (*get_state)();  // ERR_get_state; NULL where there is none
+    int (*count_to_mark)();  // from 3.2 on; NULL where there is none, and the next one too
+    void* (*get_state)();    // ERR_get_state
 };
 
 // NULL without such a libcrypto.

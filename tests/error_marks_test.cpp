@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Marks on the error queue (S16) of a libcrypto which does not give its queues out, but counts
+// the entries behind a mark: OpenSSL 4. Nothing else is in here, as the library finds
+// ERR_count_to_mark() when the process starts, if at all.
+#include <dlfcn.h>
+#include <openssl/err.h>
+
+#include <vector>
+
+#include "support.hpp"
+
+// These two bind before libcrypto's, for the library under test.
+extern "C" ERR_STATE* ERR_get_state() {
+    return nullptr;
+}
+
+extern "C" int ERR_count_to_mark() {
+    static const auto next = reinterpret_cast<ERR_STATE* (*)()>(dlsym(RTLD_NEXT, "ERR_get_state"));
+    const ERR_STATE* const state = next();
+    int count = 0;
+    for (int at = state->top; at != state->bottom && state->err_marks[at] == 0;
+         at = (at + ERR_NUM_ERRORS - 1) % ERR_NUM_ERRORS)
+        ++count;
+    return count;
+}
+
+namespace test {
+namespace {
+
+void push(int reason) {
+    ERR_new();
+    ERR_set_error(ERR_LIB_USER, reason, nullptr);
+}
+
+using Reasons = std::vector<int>;
+
+Reasons take() {
+    Reasons reasons;
+    while (const unsigned long code = ERR_get_error())
+        reasons.push_back(ERR_GET_REASON(code));
+    return reasons;
+}
+
+int newest() {
+    return ERR_GET_REASON(ERR_peek_last_error());
+}
+
+TEST(ErrorMarks, StayOnTheirEntriesWhereLibcryptoCanCount) {
+    TestJob job([] {
+        push(1);
+        ERR_set_mark();
+        push(2);
+        push(3);
+        ERR_set_mark();
+        ERR_set_mark();
+        push(4);
+        ASYNC_pause_job();
+        push(5);
+        EXPECT_EQ(ERR_pop_to_mark(), 1);
+        EXPECT_EQ(newest(), 3);
+        ASYNC_pause_job();
+        EXPECT_EQ(ERR_pop_to_mark(), 1);
+        EXPECT_EQ(newest(), 3);
+        EXPECT_EQ(ERR_pop_to_mark(), 1);
+        EXPECT_EQ(take(), Reasons{1});
+    });
+    EXPECT_EQ(job.go(), ASYNC_PAUSE);
+    EXPECT_EQ(take(), Reasons{});
+    push(7);
+    ERR_set_mark();
+    push(8);
+    EXPECT_EQ(job.go(), ASYNC_PAUSE);
+    EXPECT_EQ(ERR_pop_to_mark(), 1);
+    EXPECT_EQ(newest(), 7);
+    EXPECT_EQ(job.go(), ASYNC_FINISH);
+    EXPECT_EQ(take(), Reasons{7});
+}
+
+TEST(ErrorMarks, OfAFullQueueStayOnTheirEntries) {
+    constexpr int most = ERR_NUM_ERRORS - 1;
+    TestJob job([] {
+        for (int i = 1; i <= most; ++i) {
+            push(i);
+            ERR_set_mark();
+        }
+        ASYNC_pause_job();
+        for (int i = most; i >= 1; --i) {
+            EXPECT_EQ(newest(), i);
+            EXPECT_EQ(ERR_pop_to_mark(), 1);
+            EXPECT_EQ(newest(), i);
+            EXPECT_EQ(ERR_pop_to_mark(), i > 1 ? 1 : 0);  // to the one before, whose mark goes
+            if (i > 1)
+                ERR_set_mark();
+        }
+    });
+    EXPECT_EQ(job.go(), ASYNC_PAUSE);
+    EXPECT_EQ(job.go(), ASYNC_FINISH);
+    EXPECT_EQ(take(), Reasons{});
+}
+
+}  // namespace
+}  // namespace test
