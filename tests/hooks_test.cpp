@@ -182,6 +182,37 @@ TEST(Hooks, OfTheSameArgumentsTheLastIsRemoved) {
     EXPECT_EQ(calls, "+a+c-c-a");
 }
 
+TEST(Hooks, TheOthersStayInTheirOrderWhenOneIsRemoved) {
+    static char a[] = "a";
+    static char b[] = "b";
+    static char c[] = "c";
+    const auto add = [](char* name) {
+        EXPECT_EQ(asyncjob_add_switch_hooks(note_enter, note_leave, name), 1);
+    };
+    const auto remove = [](char* name) {
+        EXPECT_EQ(asyncjob_remove_switch_hooks(note_enter, note_leave, name), 1);
+    };
+    const auto expect_calls = [](const char* expected) {
+        calls.clear();
+        TestJob job([] {});
+        EXPECT_EQ(job.go(), ASYNC_FINISH);
+        EXPECT_EQ(calls, expected);
+    };
+    add(a);
+    add(b);
+    add(c);
+    remove(b);
+    expect_calls("+a+c-c-a");
+    add(a);
+    expect_calls("+a+c+a-a-c-a");
+    remove(a);  // the last
+    expect_calls("+a+c-c-a");
+    remove(a);
+    expect_calls("+c-c");
+    remove(c);
+    expect_calls("");
+}
+
 // A state that a library has for the thread, such as an interpreter's current context, and hooks
 // that give each job its own. They keep it in the job's values.
 thread_local const char* context = "thread";
@@ -319,7 +350,9 @@ TEST(Hooks, WrongArgumentsAreRefused) {
     const Hooks hooks("a");
     EXPECT_EQ(asyncjob_remove_switch_hooks(note_enter, note_leave, nullptr), 0);
     expect_reason(ASYNCJOB_R_NO_HOOKS);
-    EXPECT_EQ(asyncjob_remove_switch_hooks(note_leave, note_enter, const_cast<char*>("a")), 0);
+    EXPECT_EQ(asyncjob_remove_switch_hooks(note_enter, nullptr, const_cast<char*>("a")), 0);
+    expect_reason(ASYNCJOB_R_NO_HOOKS);
+    EXPECT_EQ(asyncjob_remove_switch_hooks(nullptr, note_leave, const_cast<char*>("a")), 0);
     expect_reason(ASYNCJOB_R_NO_HOOKS);
 }
 

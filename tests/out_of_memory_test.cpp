@@ -258,6 +258,29 @@ void free_wait() {
     wait = nullptr;
 }
 
+asyncjob_key key = 0;
+
+// In a job. To store nothing takes no memory.
+int store_value(void*) {
+    EXPECT_EQ(asyncjob_set_local(key, nullptr), 1);
+    const int stored = asyncjob_set_local(key, &key);
+    EXPECT_EQ(asyncjob_get_local(key), stored == 1 ? &key : nullptr);
+    return stored;
+}
+
+bool start_with_value() {
+    ASYNC_JOB* job = nullptr;
+    int stored = 0;
+    return ASYNC_start_job(&job, nullptr, &stored, store_value, nullptr, 0) == ASYNC_FINISH &&
+           stored == 1;
+}
+
+void on_switch(ASYNC_JOB*, void*) {}
+
+bool add_hooks() {
+    return asyncjob_add_switch_hooks(on_switch, on_switch, nullptr) == 1;
+}
+
 constexpr auto nothing = [] {};
 
 const std::vector<Step> steps = {
@@ -274,6 +297,10 @@ const std::vector<Step> steps = {
     {"FifthFd", [] { wait = ASYNC_WAIT_CTX_new(), set_fds(4); }, set_one_more_fd<4>, free_wait},
     {"ThirtyThirdFd", [] { wait = ASYNC_WAIT_CTX_new(), set_fds(32); }, set_one_more_fd<32>,
      free_wait},
+    {"StoreAValue", [] { EXPECT_EQ(asyncjob_key_create(&key, nullptr), 1); }, start_with_value,
+     [] { EXPECT_EQ(asyncjob_key_delete(key), 1); }, 3 * mib},
+    {"AddHooks", nothing, add_hooks,
+     [] { EXPECT_EQ(asyncjob_remove_switch_hooks(on_switch, on_switch, nullptr), 1); }},
 };
 
 class MemoryRunsOut : public testing::TestWithParam<Step> {
