@@ -171,13 +171,11 @@ void leave_to_outer(ThreadState& self, Job& job) {
 // The hooks see the job as the current one, which cannot pause in them, and do not touch errno.
 template <typename Hook>
 void run_hooks(ThreadState& self, Job& job, ASYNC_JOB* name, Hook hook) {
-    ASYNC_JOB* const before = self.current;
     const int error_number = *self.places.error_number;
     self.current = name;
     job.fiber.unusual |= unusual::is_held;
     (self.hooks.*hook)(name);
     job.fiber.unusual &= ~unusual::is_held;
-    self.current = before;
     *self.places.error_number = error_number;
 }
 void run_enter_hooks(ThreadState& self, Job& job, ASYNC_JOB* name) {
