@@ -42,7 +42,7 @@ int tags_in(int marks) {
     return (marks + tag / 2) / tag;
 }
 int marks_without_tags(int marks) {
-    return std::max(marks - tags_in(marks) * tag, 0);
+    return marks - tags_in(marks) * tag;
 }
 
 // ERR_FLAG_CLEAR: the next look at the queue removes the entry.
@@ -325,7 +325,7 @@ CarriedErrors::List CarriedErrors::split_behind_inherited(List& all) {
         all = {};
         return rest;
     }
-    newest->marks = std::max(newest->marks - tag, 0);
+    newest->marks -= tag;
     rest.first = newest->next;
     if (rest.first == nullptr)
         rest.last = nullptr;

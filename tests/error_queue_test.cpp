@@ -44,6 +44,15 @@ std::atomic<int> states_given = 0;
 std::atomic<bool> out_of_memory = false;
 std::atomic<bool> gets_nothing = false;
 
+// What any of libcrypto's functions may do to errno; those of the error queue seldom do.
+void change_errno() {
+    errno = ENOTTY;
+}
+
+// A block that looks like an empty queue, and is none.
+std::atomic<bool> gives_another = false;
+ERR_STATE another;
+
 // libcrypto's ERR_get_state(), which is deprecated.
 ERR_STATE* queue() {
     static const auto get = reinterpret_cast<ERR_STATE* (*)()>(dlsym(RTLD_NEXT, "ERR_get_state"));
@@ -54,7 +63,9 @@ ERR_STATE* queue() {
 // Binds before libcrypto's, for the library under test. ERR_get_state() returns this.
 extern "C" ERR_STATE* ERR_get_state() {
     ++states_given;
-    return hides_state ? nullptr : queue();
+    ERR_STATE* const state = gives_another ? &another : queue();
+    change_errno();
+    return hides_state ? nullptr : state;
 }
 
 // The same: memory for an entry's data, for the library under test alone.
@@ -70,7 +81,17 @@ extern "C" void* CRYPTO_malloc(std::size_t size, const char* file, int line) {
 extern "C" unsigned long ERR_get_error() {
     static const auto next =
         reinterpret_cast<decltype(&ERR_get_error)>(dlsym(RTLD_NEXT, "ERR_get_error"));
-    return gets_nothing ? 0 : next();
+    const unsigned long code = gets_nothing ? 0 : next();
+    change_errno();
+    return code;
+}
+
+extern "C" unsigned long ERR_peek_error() {
+    static const auto next =
+        reinterpret_cast<decltype(&ERR_peek_error)>(dlsym(RTLD_NEXT, "ERR_peek_error"));
+    const unsigned long code = next();
+    change_errno();
+    return code;
 }
 
 namespace test {
@@ -85,8 +106,10 @@ void push(int reason) {
 // Takes the queue's reasons out, the oldest first.
 std::vector<int> take() {
     std::vector<int> reasons;
-    while (const unsigned long code = ERR_get_error())
+    while (const unsigned long code = ERR_get_error()) {
+        EXPECT_EQ(ERR_GET_LIB(code), ERR_LIB_USER);
         reasons.push_back(ERR_GET_REASON(code));
+    }
     return reasons;
 }
 
@@ -102,6 +125,38 @@ void on_thread(Body body) {
         expect_jobs_work();
         EXPECT_EQ(ERR_peek_error(), 0U);
     }).join();
+}
+
+// The first tests of this program, as the layout is tried out once in a process. A block that is
+// not what the header says:
+TEST(ErrorQueue, WhereTheBlockIsNotTheQueueEntriesAreCarriedToo) {
+    EXPECT_TRUE(passes_in_child([] {
+        gives_another = true;
+        on_thread([] {
+            TestJob job([] {
+                push(1);
+                ASYNC_pause_job();
+                EXPECT_EQ(take(), Reasons{1});
+            });
+            EXPECT_EQ(job.go(), ASYNC_PAUSE);
+            EXPECT_EQ(take(), Reasons{});
+            EXPECT_EQ(job.go(), ASYNC_FINISH);
+        });
+    }));
+}
+
+// To try out the layout takes an entry more.
+TEST(ErrorQueue, AFullQueueIsAsItWasAfterAThreadsFirstJob) {
+    EXPECT_TRUE(passes_in_child([] {
+        Reasons all;
+        for (int i = 1; i < ERR_NUM_ERRORS; ++i) {
+            push(i);
+            all.push_back(i);
+        }
+        TestJob job([] {});
+        EXPECT_EQ(job.go(), ASYNC_FINISH);
+        EXPECT_EQ(take(), all);
+    }));
 }
 
 TEST(ErrorQueue, AJobsEntriesStayWithItWhileItIsPaused) {
@@ -263,12 +318,19 @@ TEST(ErrorQueue, WhatAJobReadsOrPopsOfTheInheritedIsGone) {
 TEST(ErrorQueue, AJobThatNeverPausesIsAsACall) {
     on_thread([] {
         push(1);
-        TestJob adds([] { push(2); });
-        EXPECT_EQ(adds.go(), ASYNC_FINISH);
         ERR_set_mark();
+        TestJob adds([] {
+            push(2);
+            ERR_set_mark();
+        });
+        EXPECT_EQ(adds.go(), ASYNC_FINISH);
         push(3);
         EXPECT_EQ(ERR_pop_to_mark(), 1);
-        EXPECT_EQ(take(), (Reasons{1, 2}));
+        EXPECT_EQ(ERR_GET_REASON(ERR_peek_last_error()), 2);
+        EXPECT_EQ(ERR_pop_to_mark(), 1);
+        EXPECT_EQ(ERR_GET_REASON(ERR_peek_last_error()), 1);
+        EXPECT_EQ(ERR_pop_to_mark(), 0);
+        EXPECT_EQ(take(), Reasons{});
         push(1);
         TestJob clears([] { ERR_clear_error(); });
         EXPECT_EQ(clears.go(), ASYNC_FINISH);
@@ -277,6 +339,32 @@ TEST(ErrorQueue, AJobThatNeverPausesIsAsACall) {
         push(1);
         TestJob nothing([] {});
         EXPECT_EQ(nothing.go(), ASYNC_FINISH);
+        EXPECT_EQ(ERR_pop_to_mark(), 0);
+    });
+}
+
+// A job is not to do this, as a function is not. It finds a mark where its starter may have none.
+TEST(ErrorQueue, AJobThatPopsToAMarkWhichItHasNotSetLeavesTheInheritedEntriesBehindAndNoMark) {
+    on_thread([] {
+        for (const bool pushes : {false, true}) {
+            push(1);
+            TestJob pauses([pushes] {
+                push(2);
+                EXPECT_EQ(ERR_pop_to_mark(), 1);
+                if (pushes)
+                    push(3);
+                ASYNC_pause_job();
+                EXPECT_EQ(take(), pushes ? Reasons{3} : Reasons{});
+            });
+            EXPECT_EQ(pauses.go(), ASYNC_PAUSE);
+            EXPECT_EQ(ERR_GET_REASON(ERR_peek_last_error()), 1);
+            EXPECT_EQ(ERR_pop_to_mark(), 0);
+            EXPECT_EQ(pauses.go(), ASYNC_FINISH);
+        }
+        push(1);
+        TestJob ends([] { EXPECT_EQ(ERR_pop_to_mark(), 1); });
+        EXPECT_EQ(ends.go(), ASYNC_FINISH);
+        EXPECT_EQ(ERR_GET_REASON(ERR_peek_last_error()), 1);
         EXPECT_EQ(ERR_pop_to_mark(), 0);
     });
 }
@@ -331,7 +419,9 @@ TEST(ErrorQueue, AnEntryComesBackAsItWas) {
         });
         EXPECT_EQ(job.go(), ASYNC_PAUSE);
         push(1);
+        errno = ERANGE;
         EXPECT_EQ(job.go(), ASYNC_PAUSE);
+        EXPECT_EQ(errno, ERANGE);
         EXPECT_EQ(take(), Reasons{1});
         EXPECT_EQ(job.go(), ASYNC_FINISH);
     });
@@ -561,7 +651,9 @@ TEST(ErrorQueue, ACancelIsAResume) {
 
 TEST(ErrorQueue, TogetherWithExceptionsAndErrno) {
     on_thread([] {
+        push(3);
         TestJob job([] {
+            EXPECT_EQ(errno, ERANGE);
             try {
                 throw std::runtime_error("in the job");
             } catch (const std::runtime_error&) {
@@ -577,9 +669,10 @@ TEST(ErrorQueue, TogetherWithExceptionsAndErrno) {
         errno = ERANGE;
         EXPECT_EQ(job.go(), ASYNC_PAUSE);
         EXPECT_EQ(errno, ERANGE);
-        EXPECT_EQ(take(), Reasons{});
+        EXPECT_EQ(take(), Reasons{3});
         push(2);
         EXPECT_EQ(std::current_exception(), nullptr);
+        errno = ERANGE;
         EXPECT_EQ(job.go(), ASYNC_FINISH);
         EXPECT_EQ(errno, EDOM);
         EXPECT_EQ(take(), Reasons{2});
@@ -605,7 +698,9 @@ TEST(ErrorQueue, AThreadThatIsDoneWithLibcryptoGetsAnotherQueue) {
             OPENSSL_thread_stop();
             void* const in_its_place = std::malloc(sizeof(ERR_STATE));
             std::memset(in_its_place, 1, sizeof(ERR_STATE));
+            errno = ERANGE;
             EXPECT_EQ(job.go(), ASYNC_PAUSE);
+            EXPECT_EQ(errno, ERANGE);
             EXPECT_EQ(ERR_peek_error(), 0U);
             std::free(in_its_place);
             EXPECT_EQ(job.go(), ASYNC_FINISH);
@@ -669,11 +764,42 @@ TEST(ErrorQueue, WithoutALookAtTheQueueEntriesAreCarriedToo) {
         EXPECT_EQ(job.go(), ASYNC_FINISH);
         EXPECT_EQ(take(), Reasons{4});
         push(5);
-        TestJob inherits([] { ASYNC_pause_job(); });
+        TestJob inherits([] {
+            EXPECT_EQ(errno, ERANGE);
+            ASYNC_pause_job();
+            errno = EDOM;
+        });
+        errno = ERANGE;
         EXPECT_EQ(inherits.go(), ASYNC_PAUSE);
+        EXPECT_EQ(errno, ERANGE);
         EXPECT_EQ(take(), Reasons{});
         EXPECT_EQ(inherits.go(), ASYNC_FINISH);
         EXPECT_EQ(take(), Reasons{5});
+    });
+    hides_state = false;
+}
+
+// All marks are on the newest entry then, if libcrypto cannot count: too little is popped, never
+// too much.
+TEST(ErrorQueue, WithoutALookAtTheQueueNoEntryBeforeAMarkIsPopped) {
+    if (dlsym(RTLD_DEFAULT, "ERR_count_to_mark") != nullptr)
+        GTEST_SKIP() << "marks stay on their entries: error_marks_test.cpp";
+    hides_state = true;
+    on_thread([] {
+        TestJob job([] {
+            push(1);
+            ERR_set_mark();
+            push(2);
+            ERR_set_mark();
+            push(3);
+            ASYNC_pause_job();
+            push(4);
+            EXPECT_EQ(ERR_pop_to_mark(), 1);
+            EXPECT_EQ(ERR_pop_to_mark(), 1);
+            EXPECT_EQ(take(), (Reasons{1, 2, 3}));
+        });
+        EXPECT_EQ(job.go(), ASYNC_PAUSE);
+        EXPECT_EQ(job.go(), ASYNC_FINISH);
     });
     hides_state = false;
 }

@@ -5,6 +5,7 @@
 #include <openssl/async.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <pthread.h>
 
 #include <chrono>
 #include <thread>
@@ -74,6 +75,25 @@ TEST(FirstUse, OnTwoThreadsAtOnceLosesNoLibraryContext) {
         expect_jobs_work();
         ASSERT_TRUE(second_thread.joinable());
         second_thread.join();
+    }));
+}
+
+// S16: glibc has the values of the first 32 keys in each thread's control block, where the library
+// looks for libcrypto's.
+TEST(FirstUse, BehindManyKeysOfOthersCarriesErrors) {
+    EXPECT_TRUE(passes_in_child([] {
+        for (int i = 0; i < 40; ++i) {
+            pthread_key_t key{};
+            ASSERT_EQ(pthread_key_create(&key, nullptr), 0);
+        }
+        TestJob job([] {
+            ERR_raise(ERR_LIB_USER, 1);
+            ASYNC_pause_job();
+            EXPECT_EQ(ERR_GET_REASON(ERR_get_error()), 1);
+        });
+        EXPECT_EQ(job.go(), ASYNC_PAUSE);
+        EXPECT_EQ(ERR_peek_error(), 0U);
+        EXPECT_EQ(job.go(), ASYNC_FINISH);
     }));
 }
 
