@@ -16,13 +16,13 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
 #include <new>
 
 #include "host.hpp"
+#include "os/keep_errno.hpp"
 #include "os/thread_slot.hpp"
 
 namespace asyncjob {
@@ -130,21 +130,10 @@ void remove_newest_tag() {
     }
 }
 
-class KeepErrno {
-  public:
-    KeepErrno() = default;
-    ~KeepErrno() { errno = number_; }
-    KeepErrno(const KeepErrno&) = delete;
-    KeepErrno& operator=(const KeepErrno&) = delete;
-
-  private:
-    int number_ = errno;
-};
-
 }  // namespace
 
 ThreadErrors find_thread_errors(bool& ask) noexcept {
-    const KeepErrno keep;
+    const os::KeepErrno keep;
     const ThreadErrors none{&no_errors_place, &no_errors};
     ask = false;
     const ErrorCalls* const calls = host::error_calls();
@@ -168,7 +157,7 @@ ThreadErrors find_thread_errors(bool& ask) noexcept {
 }
 
 bool ask_for_errors() noexcept {
-    const KeepErrno keep;
+    const os::KeepErrno keep;
     const ErrorCalls* const calls = host::error_calls();
     return calls != nullptr && calls->peek() != 0;
 }
@@ -335,7 +324,7 @@ CarriedErrors::List CarriedErrors::split_behind_inherited(List& all) {
 }
 
 bool CarriedErrors::start() noexcept {
-    const KeepErrno keep;
+    const os::KeepErrno keep;
     ErrorState* const state = state_of_thread();
     if (state == nullptr || state->empty())
         return false;
@@ -345,7 +334,7 @@ bool CarriedErrors::start() noexcept {
 }
 
 bool CarriedErrors::pause() noexcept {
-    const KeepErrno keep;
+    const os::KeepErrno keep;
     if (inherits_ && newest_is_tagged()) {  // it has left none of its own
         inherits_ = false;
         remove_newest_tag();
@@ -364,7 +353,7 @@ bool CarriedErrors::pause() noexcept {
 }
 
 bool CarriedErrors::resume() noexcept {
-    const KeepErrno keep;
+    const os::KeepErrno keep;
     List starters = take_all();
     give(list_);
     list_ = starters;
@@ -372,7 +361,7 @@ bool CarriedErrors::resume() noexcept {
 }
 
 void CarriedErrors::end() noexcept {
-    const KeepErrno keep;
+    const os::KeepErrno keep;
     if (inherits_) {
         inherits_ = false;
         remove_newest_tag();
