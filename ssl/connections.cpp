@@ -32,13 +32,13 @@ ASYNCJOB_EXPORT void SSL_free(SSL* ssl) {
 ASYNCJOB_EXPORT int SSL_clear(SSL* ssl) {
     Libssl& libssl = ASYNCJOB_LIBSSL;
     end_job_before_clear(libssl, ssl);
-    return libssl.SSL_clear(ssl);
+    return ASYNCJOB_NEXT(libssl, SSL_clear)(ssl);
 }
 
 ASYNCJOB_EXPORT int SSL_up_ref(SSL* ssl) {
     if (!references::add(ssl))
         return 0;
-    const int done = ASYNCJOB_LIBSSL.SSL_up_ref(ssl);
+    const int done = ASYNCJOB_NEXT(ASYNCJOB_LIBSSL, SSL_up_ref)(ssl);
     if (done == 0)
         (void)references::remove(ssl);
     return done;
@@ -47,7 +47,7 @@ ASYNCJOB_EXPORT int SSL_up_ref(SSL* ssl) {
 // In a handshake it gives the same one again.
 ASYNCJOB_EXPORT SSL* SSL_dup(SSL* ssl) {
     Libssl& libssl = ASYNCJOB_LIBSSL;
-    SSL* const result = libssl.SSL_dup(ssl);
+    SSL* const result = ASYNCJOB_NEXT(libssl, SSL_dup)(ssl);
     if (result != nullptr && result == ssl && !references::add(ssl))
         give_up_ending();
     return result;

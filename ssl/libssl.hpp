@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The functions of the libssl that a caller would have got without this library, and of the
 // libcrypto below it. A process may have several (a Python module brings its own), or get one
-// late by dlopen(), so the library is not linked with any.
+// late by dlopen(), so the library is not linked with any. Functions are looked up in the version
+// that OpenSSL 3 gives them: beside it there may be an OpenSSL 1.1.
 //
 // Owner: the process; what has been found stays loaded. Threads: any.
 // Next layer down: src/os/loader.hpp, the dynamic loader.
@@ -16,7 +17,8 @@
 
 namespace asyncjob::ssl {
 
-// What every libssl 3 has. One that lacks any of them is somebody else's, and left alone.
+// What every libssl 3 has. One that lacks any of them is somebody else's, and left alone: calls go
+// through to what there is.
 #define ASYNCJOB_LIBSSL_FUNCTIONS(FUNCTION)            \
     FUNCTION(SSL_free)                                 \
     FUNCTION(SSL_clear)                                \
@@ -104,7 +106,7 @@ struct Libssl {
 #undef ASYNCJOB_MEMBER
 
     int (*SSL_is_quic)(const SSL*);  // OpenSSL 3.2
-    bool is_known;                   // has all of the first list
+    bool is_known;                   // OpenSSL 3's, with all of the first list
 
     // Where an SSL has the handle of its job, once it has been found out; else -1.
     std::atomic<std::ptrdiff_t> job_offset;
@@ -114,5 +116,8 @@ struct Libssl {
     // The one that code at `caller` would have been bound to. There is one, as it has been called.
     [[nodiscard]] static Libssl& of(const void* caller) noexcept;
 };
+
+// Says on stderr that no libssl here has the function, and aborts.
+[[noreturn]] void give_up_missing(const char* function) noexcept;
 
 }  // namespace asyncjob::ssl

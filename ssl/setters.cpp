@@ -83,25 +83,25 @@ auto stand_in_for(const Libssl& libssl, void (*function)()) {
 }  // namespace
 
 // NOLINTBEGIN(bugprone-macro-parentheses): types.
-#define ASYNCJOB_SETTER(NAME, OBJECT, CALLBACK)                              \
-    ASYNCJOB_EXPORT void NAME(OBJECT* object, CALLBACK::Function callback) { \
-        const Libssl& libssl = ASYNCJOB_LIBSSL;                              \
-        libssl.NAME(object, CALLBACK::for_function(libssl, callback));       \
-    }
-#define ASYNCJOB_SETTER_WITH_ARG(NAME, CALLBACK)                                      \
-    ASYNCJOB_EXPORT void NAME(SSL_CTX* ctx, CALLBACK::Function callback, void* arg) { \
-        const Libssl& libssl = ASYNCJOB_LIBSSL;                                       \
-        libssl.NAME(ctx, CALLBACK::for_function(libssl, callback), arg);              \
-    }
-#define ASYNCJOB_SETTER_WITH_MODE(NAME, OBJECT, CALLBACK)                              \
-    ASYNCJOB_EXPORT void NAME(OBJECT* object, int mode, CALLBACK::Function callback) { \
+#define ASYNCJOB_SETTER(NAME, OBJECT, CALLBACK)                                        \
+    ASYNCJOB_EXPORT void NAME(OBJECT* object, CALLBACK::Function callback) {           \
         const Libssl& libssl = ASYNCJOB_LIBSSL;                                        \
-        libssl.NAME(object, mode, CALLBACK::for_function(libssl, callback));           \
+        ASYNCJOB_NEXT(libssl, NAME)(object, CALLBACK::for_function(libssl, callback)); \
+    }
+#define ASYNCJOB_SETTER_WITH_ARG(NAME, CALLBACK)                                         \
+    ASYNCJOB_EXPORT void NAME(SSL_CTX* ctx, CALLBACK::Function callback, void* arg) {    \
+        const Libssl& libssl = ASYNCJOB_LIBSSL;                                          \
+        ASYNCJOB_NEXT(libssl, NAME)(ctx, CALLBACK::for_function(libssl, callback), arg); \
+    }
+#define ASYNCJOB_SETTER_WITH_MODE(NAME, OBJECT, CALLBACK)                                    \
+    ASYNCJOB_EXPORT void NAME(OBJECT* object, int mode, CALLBACK::Function callback) {       \
+        const Libssl& libssl = ASYNCJOB_LIBSSL;                                              \
+        ASYNCJOB_NEXT(libssl, NAME)(object, mode, CALLBACK::for_function(libssl, callback)); \
     }
 // The declarator is that of the header: it returns a pointer to a function.
-#define ASYNCJOB_GETTER(NAME, OBJECT, CALLBACK)                \
-    ASYNCJOB_EXPORT CALLBACK::Function NAME(OBJECT* object) {  \
-        return CALLBACK::behind(ASYNCJOB_LIBSSL.NAME(object)); \
+#define ASYNCJOB_GETTER(NAME, OBJECT, CALLBACK)                                \
+    ASYNCJOB_EXPORT CALLBACK::Function NAME(OBJECT* object) {                  \
+        return CALLBACK::behind(ASYNCJOB_NEXT(ASYNCJOB_LIBSSL, NAME)(object)); \
     }
 // NOLINTEND(bugprone-macro-parentheses)
 
@@ -134,24 +134,25 @@ ASYNCJOB_SETTER(SSL_CTX_set_stateless_cookie_verify_cb, SSL_CTX, VerifyStateless
 ASYNCJOB_EXPORT int SSL_CTX_set_session_ticket_cb(SSL_CTX* ctx, MakeTicket::Function make,
                                                   ReadTicket::Function read, void* arg) {
     const Libssl& libssl = ASYNCJOB_LIBSSL;
-    return libssl.SSL_CTX_set_session_ticket_cb(ctx, MakeTicket::for_function(libssl, make),
-                                                ReadTicket::for_function(libssl, read), arg);
+    return ASYNCJOB_NEXT(libssl, SSL_CTX_set_session_ticket_cb)(
+        ctx, MakeTicket::for_function(libssl, make), ReadTicket::for_function(libssl, read), arg);
 }
 
 ASYNCJOB_EXPORT int SSL_CTX_set_tlsext_ticket_key_evp_cb(SSL_CTX* ctx,
                                                          TicketKeyEvp::Function callback) {
     const Libssl& libssl = ASYNCJOB_LIBSSL;
-    return libssl.SSL_CTX_set_tlsext_ticket_key_evp_cb(
+    return ASYNCJOB_NEXT(libssl, SSL_CTX_set_tlsext_ticket_key_evp_cb)(
         ctx, TicketKeyEvp::for_function(libssl, callback));
 }
 
-#define ASYNCJOB_OLD_EXTENSION_SETTER(NAME)                                                      \
-    ASYNCJOB_EXPORT int NAME(SSL_CTX* ctx, unsigned type, OldAddExtension::Function add,         \
-                             custom_ext_free_cb free, void* add_arg,                             \
-                             OldParseExtension::Function parse, void* parse_arg) {               \
-        const Libssl& libssl = ASYNCJOB_LIBSSL;                                                  \
-        return libssl.NAME(ctx, type, OldAddExtension::for_function(libssl, add), free, add_arg, \
-                           OldParseExtension::for_function(libssl, parse), parse_arg);           \
+#define ASYNCJOB_OLD_EXTENSION_SETTER(NAME)                                              \
+    ASYNCJOB_EXPORT int NAME(SSL_CTX* ctx, unsigned type, OldAddExtension::Function add, \
+                             custom_ext_free_cb free, void* add_arg,                     \
+                             OldParseExtension::Function parse, void* parse_arg) {       \
+        const Libssl& libssl = ASYNCJOB_LIBSSL;                                          \
+        return ASYNCJOB_NEXT(libssl, NAME)(                                              \
+            ctx, type, OldAddExtension::for_function(libssl, add), free, add_arg,        \
+            OldParseExtension::for_function(libssl, parse), parse_arg);                  \
     }
 ASYNCJOB_OLD_EXTENSION_SETTER(SSL_CTX_add_client_custom_ext)
 ASYNCJOB_OLD_EXTENSION_SETTER(SSL_CTX_add_server_custom_ext)
@@ -161,9 +162,9 @@ ASYNCJOB_EXPORT int SSL_CTX_add_custom_ext(SSL_CTX* ctx, unsigned type, unsigned
                                            SSL_custom_ext_free_cb_ex free, void* add_arg,
                                            ParseExtension::Function parse, void* parse_arg) {
     const Libssl& libssl = ASYNCJOB_LIBSSL;
-    return libssl.SSL_CTX_add_custom_ext(ctx, type, context,
-                                         AddExtension::for_function(libssl, add), free, add_arg,
-                                         ParseExtension::for_function(libssl, parse), parse_arg);
+    return ASYNCJOB_NEXT(libssl, SSL_CTX_add_custom_ext)(
+        ctx, type, context, AddExtension::for_function(libssl, add), free, add_arg,
+        ParseExtension::for_function(libssl, parse), parse_arg);
 }
 
 // Macros of <openssl/tls1.h> come to these.
@@ -176,11 +177,12 @@ ASYNCJOB_EXPORT long SSL_CTX_callback_ctrl(SSL_CTX* ctx, int command, void (*cal
         callback = stand_in_for<Status>(libssl, callback);
     else if (command == SSL_CTRL_SET_TLSEXT_TICKET_KEY_CB)
         callback = stand_in_for<TicketKey>(libssl, callback);
-    return libssl.SSL_CTX_callback_ctrl(ctx, command, callback);
+    return ASYNCJOB_NEXT(libssl, SSL_CTX_callback_ctrl)(ctx, command, callback);
 }
 
 ASYNCJOB_EXPORT long SSL_CTX_ctrl(SSL_CTX* ctx, int command, long number, void* argument) {
-    const long result = ASYNCJOB_LIBSSL.SSL_CTX_ctrl(ctx, command, number, argument);
+    const long result =
+        ASYNCJOB_NEXT(ASYNCJOB_LIBSSL, SSL_CTX_ctrl)(ctx, command, number, argument);
     if (command == SSL_CTRL_GET_TLSEXT_STATUS_REQ_CB && result != 0 && argument != nullptr) {
         auto& callback = *static_cast<Status::Function*>(argument);
         callback = Status::behind(callback);

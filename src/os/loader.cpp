@@ -62,6 +62,48 @@ const void* base_of(const void* address) {
     return dladdr(address, &info) != 0 ? info.dli_fbase : nullptr;
 }
 
+#ifdef __GLIBC__
+// Whether the library that defines the symbol at the address gives it a version.
+bool has_version(const void* address) {
+    Dl_info info;
+    link_map* map = nullptr;
+    const ElfW(Sym)* symbol = nullptr;
+    if (dladdr1(address, &info, reinterpret_cast<void**>(&map), RTLD_DL_LINKMAP) == 0 ||
+        dladdr1(address, &info, reinterpret_cast<void**>(const_cast<ElfW(Sym)**>(&symbol)),
+                RTLD_DL_SYMENT) == 0 ||
+        symbol == nullptr)
+        return false;
+    ElfW(Addr) symbols = 0;
+    ElfW(Addr) versions = 0;
+    for (const ElfW(Dyn)* entry = map->l_ld; entry->d_tag != DT_NULL; ++entry) {
+        // Some processors' loaders leave them relative.
+        const ElfW(Addr) at =
+            entry->d_un.d_ptr < map->l_addr ? entry->d_un.d_ptr + map->l_addr : entry->d_un.d_ptr;
+        if (entry->d_tag == DT_SYMTAB)
+            symbols = at;
+        else if (entry->d_tag == DT_VERSYM)
+            versions = at;
+    }
+    if (symbols == 0 || versions == 0)
+        return false;
+    const auto index = symbol - reinterpret_cast<const ElfW(Sym)*>(symbols);
+    constexpr ElfW(Half) is_hidden = 0x8000;
+    return (reinterpret_cast<const ElfW(Half)*>(versions)[index] & ~is_hidden) > VER_NDX_GLOBAL;
+}
+
+void* look_up(void* library, const char* name, const char* version) {
+    void* const found = dlsym(library, name);
+    // dlvsym() is stricter than a reference.
+    return version != nullptr && found != nullptr && has_version(found)
+               ? dlvsym(library, name, version)
+               : found;
+}
+#else  // no versions
+void* look_up(void* library, const char* name, const char* /*version*/) {
+    return dlsym(library, name);
+}
+#endif
+
 }  // namespace
 
 unsigned long long libraries_loaded() noexcept {
@@ -95,17 +137,17 @@ void* loaded_library_like(const char* prefix) noexcept {
     return loaded_library(search.found);
 }
 
-void* find_symbol(void* library, const char* name) noexcept {
+void* find_symbol(void* library, const char* name, const char* version) noexcept {
     const Lookup lookup;
-    return lookup ? dlsym(library, name) : nullptr;
+    return lookup ? look_up(library, name, version) : nullptr;
 }
 
-void* find_next_symbol(const char* name) noexcept {
+void* find_next_symbol(const char* name, const char* version) noexcept {
     const Lookup lookup;
-    return lookup ? dlsym(RTLD_NEXT, name) : nullptr;
+    return lookup ? look_up(RTLD_NEXT, name, version) : nullptr;
 }
 
-void* find_symbol_from(const void* address, const char* name) noexcept {
+void* find_symbol_from(const void* address, const char* name, const char* version) noexcept {
     const Lookup lookup;
     Dl_info info;
     if (!lookup || dladdr(address, &info) == 0)
@@ -113,7 +155,7 @@ void* find_symbol_from(const void* address, const char* name) noexcept {
     void* const library = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
     if (library == nullptr)
         return nullptr;  // the program itself, whose scope is the global one
-    void* const found = dlsym(library, name);
+    void* const found = look_up(library, name, version);
     dlclose(library);
     return found;
 }

@@ -24,14 +24,17 @@ namespace asyncjob::os {
 // The same for the first library whose file name begins with `prefix`.
 [[nodiscard]] void* loaded_library_like(const char* prefix) noexcept;
 
-// The address of a symbol, or NULL.
-[[nodiscard]] void* find_symbol(void* library, const char* name) noexcept;
+// The address of a symbol, or NULL. With a version, what a reference of that version is bound to:
+// one of the same version or of none, as preloaded libraries have it.
+[[nodiscard]] void* find_symbol(void* library, const char* name,
+                                const char* version = nullptr) noexcept;
 
-// The same, of the next library behind this one in the global scope.
-[[nodiscard]] void* find_next_symbol(const char* name) noexcept;
+// The same, of the next library behind this one in the scope that this one is in.
+[[nodiscard]] void* find_next_symbol(const char* name, const char* version = nullptr) noexcept;
 
 // The same, in the scope of the library that has `address`.
-[[nodiscard]] void* find_symbol_from(const void* address, const char* name) noexcept;
+[[nodiscard]] void* find_symbol_from(const void* address, const char* name,
+                                     const char* version = nullptr) noexcept;
 
 // Whether two addresses are in shared libraries, and not in the same one; false where that cannot
 // be told.
