@@ -6,19 +6,7 @@
 set -eu
 library=$1
 control=$2
-
-if nm -D "$library" | grep -qE '__(asan|tsan|ubsan)_'; then
-    echo "skipped: a library with a sanitizer needs that sanitizer"
-    exit 77
-fi
-
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-status=0
-complain() {
-    echo "$*" >&2
-    status=1
-}
+. "$(dirname "$0")/../exports_common.sh"
 
 {
     cat <<'NAMES'
@@ -46,9 +34,7 @@ ASYNC_start_job
 ASYNC_unblock_pause
 OSSL_LIB_CTX_set0_default
 NAMES
-    # Functions of control.h: what is left of it without comments.
-    sed -e 's|/\*.*\*/||' -e '/\/\*/,/\*\//d' "$control" | grep -oE '\basyncjob_[a-z0-9_]+\(' |
-        tr -d '('
+    functions_of "$control" asyncjob_
 } | LC_ALL=C sort -u >"$work/expected"
 # nm appends @@VERSION to a versioned name, so this checks that there is none, too.
 nm -D --defined-only "$library" | awk '{print $NF}' | LC_ALL=C sort >"$work/exported"
@@ -60,15 +46,6 @@ fi
 [ "$(nm -D "$library" | awk '$NF == "OSSL_LIB_CTX_set0_default" {print $(NF - 1)}')" = W ] ||
     complain "OSSL_LIB_CTX_set0_default is not weak"
 
-needed=$(readelf -dW "$library" | sed -n 's/.*(NEEDED).*\[\(.*\)\].*/\1/p' | tr '\n' ' ')
-[ "$needed" = "libc.so.6 " ] || complain "needed: $needed"
-
-flags=$(readelf -lW "$library" | awk '$1 == "GNU_STACK" {print $(NF - 1)}')
-[ "$flags" = RW ] || complain "the stack's flags are '$flags', not RW"
-
-if readelf -dW "$library" | grep -E 'TEXTREL'; then
-    complain "there are text relocations"
-fi
-
+check_library
 [ $status -ne 0 ] || echo "$(wc -l <"$work/exported") names, as they should be"
 exit $status

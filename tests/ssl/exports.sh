@@ -6,35 +6,21 @@
 set -eu
 library=$1
 header=$2
-
-if nm -D "$library" | grep -qE '__(asan|tsan|ubsan)_'; then
-    echo "skipped: a library with a sanitizer needs that sanitizer"
-    exit 77
-fi
-status=0
-complain() {
-    echo "$*" >&2
-    status=1
-}
+. "$(dirname "$0")/../exports_common.sh"
 
 libssl=$(ldconfig -p | awk '$1 == "libssl.so.3" {print $NF; exit}')
 [ -n "$libssl" ] || { echo "skipped: no libssl.so.3"; exit 77; }
 names_of() { nm -D --defined-only "$1" | awk '$(NF - 1) != "A" {print $NF}' | LC_ALL=C sort; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 names_of "$libssl" >"$work/libssl"
 names_of "$library" | grep '^SSL_' >"$work/ours"
 foreign=$(LC_ALL=C comm -13 "$work/libssl" "$work/ours")
 [ -z "$foreign" ] || complain "not libssl's, or of another version:" $foreign
 grep -qx 'SSL_free@@OPENSSL_3.0.0' "$work/ours" || complain "SSL_free is missing"
 
-sed -e 's|/\*.*\*/||' -e '/\/\*/,/\*\//d' "$header" | grep -oE '\basyncjob_ssl_[a-z0-9_]+\(' |
-    sed 's/($/@@ASYNCJOB_0/' | LC_ALL=C sort -u >"$work/expected"
+functions_of "$header" asyncjob_ssl_ | sed 's/$/@@ASYNCJOB_0/' | LC_ALL=C sort -u >"$work/expected"
 names_of "$library" | grep -v '^SSL_' >"$work/others"
 diff -u "$work/expected" "$work/others" >&2 || complain "the other names (+) are not the header's (-)"
 
-needed=$(readelf -dW "$library" | sed -n 's/.*(NEEDED).*\[\(.*\)\].*/\1/p' | tr '\n' ' ')
-[ "$needed" = "libc.so.6 " ] || complain "needed: $needed"
-[ "$(readelf -dW "$library" | grep -c TEXTREL)" = 0 ] || complain "there are text relocations"
+check_library
 [ $status -ne 0 ] || echo "$(wc -l <"$work/ours") functions of libssl's, as they should be"
 exit $status
