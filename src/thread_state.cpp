@@ -498,15 +498,21 @@ std::size_t cancel_all() noexcept {
     }
 }
 
+// A paused job's starter may have freed its variable, and others have taken the memory: then it
+// does not have the job's name any more.
 ASYNC_JOB** find_handle(const void* object, std::size_t size) noexcept {
     ThreadState& self = this_thread;
+    if (size < sizeof(ASYNC_JOB*))
+        return nullptr;
+    const std::size_t last = size - sizeof(ASYNC_JOB*);
     const auto from = reinterpret_cast<std::uintptr_t>(object);
     ASYNC_JOB** found = nullptr;
     self.pool.begin_walk();
     while (Job* const job = self.pool.walk()) {
-        const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(job->handle) - from;
-        if (offset < size && job->name_if_paused_for(self.key, self.current) != nullptr &&
-            (found == nullptr || job->handle < found))
+        if (reinterpret_cast<std::uintptr_t>(job->handle) - from > last)
+            continue;
+        const ASYNC_JOB* const name = job->name_if_paused_for(self.key, self.current);
+        if (name != nullptr && *job->handle == name && (found == nullptr || job->handle < found))
             found = job->handle;
     }
     return found;

@@ -78,7 +78,8 @@ Reason cancel(ASYNC_JOB** handle, int* result) noexcept;
 // Cancels jobs of the thread until none is paused. Returns how many.
 std::size_t cancel_all() noexcept;
 
-// The lowest address in these bytes at which a paused job of the thread puts its handle.
+// The lowest address in these bytes at which a paused job of the thread has put its handle, if it
+// is there still.
 ASYNC_JOB** find_handle(const void* object, std::size_t size) noexcept;
 
 // Whether the current job was cancelled.

@@ -9,6 +9,7 @@
 #pragma once
 
 #define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
@@ -81,6 +82,8 @@ namespace asyncjob::ssl {
     FUNCTION(BIO_up_ref)                               \
     FUNCTION(BIO_free_all)                             \
     FUNCTION(X509_STORE_CTX_get_ex_data)               \
+    FUNCTION(CRYPTO_get_mem_functions)                 \
+    FUNCTION(CRYPTO_malloc)                            \
     FUNCTION(ERR_set_mark)                             \
     FUNCTION(ERR_clear_last_mark)                      \
     FUNCTION(ERR_get_error_all)                        \

@@ -2,6 +2,8 @@
 // Teardown. Contract: teardown.hpp.
 #include "teardown.hpp"
 
+#include <malloc.h>
+
 #include "asyncjob/async.h"
 #include "asyncjob/control.h"
 #include "errors.hpp"
@@ -9,13 +11,11 @@
 // Without them in the process, there is no job to cancel.
 #pragma weak asyncjob_find_handle
 #pragma weak asyncjob_cancel
+#pragma weak asyncjob_last_reason
 
 namespace asyncjob::ssl {
 
 namespace {
-
-// Larger than any SSL.
-constexpr std::size_t far = std::size_t{64} * 1024;
 
 std::atomic<std::size_t> cancelled = 0;
 std::atomic<std::size_t> lost = 0;
@@ -30,7 +30,15 @@ struct Ending {
 };
 constinit thread_local Ending* innermost = nullptr;
 
-// Whether the SSL has its job's handle there: then libssl misses the job without it.
+// How many bytes an SSL has; 0 if they are not libc's: the program may give OpenSSL functions of
+// its own.
+std::size_t size_of(const Libssl& libssl, SSL* ssl) {
+    CRYPTO_malloc_fn allocate = nullptr;
+    libssl.CRYPTO_get_mem_functions(&allocate, nullptr, nullptr);
+    return allocate == libssl.CRYPTO_malloc ? malloc_usable_size(ssl) : 0;
+}
+
+// Whether that is the SSL's handle: then libssl misses the job without it.
 bool has_handle_at(const Libssl& libssl, SSL* ssl, ASYNC_JOB** place) {
     ASYNC_JOB* const handle = *place;
     *place = nullptr;
@@ -40,26 +48,34 @@ bool has_handle_at(const Libssl& libssl, SSL* ssl, ASYNC_JOB** place) {
 }
 
 // Where a connection with a paused job has its handle; NULL if that cannot be told: no job of
-// this thread's has been paused in a connection of this libssl's yet.
+// this thread's has been paused in a connection of this libssl's yet. Nothing outside the
+// connection is touched: behind it may be the handle of a job that was lost with its memory.
 ASYNC_JOB** find_handle(Libssl& libssl, SSL* ssl) {
     const std::ptrdiff_t known = libssl.job_offset.load(std::memory_order_relaxed);
     auto* const object = reinterpret_cast<std::byte*>(ssl);
     if (known >= 0)
         return reinterpret_cast<ASYNC_JOB**>(object + known);
-    ASYNC_JOB** const found = asyncjob_find_handle(object, far);
+    ASYNC_JOB** const found = asyncjob_find_handle(object, size_of(libssl, ssl));
     if (found == nullptr || !has_handle_at(libssl, ssl, found))
-        return nullptr;  // a neighbour's
+        return nullptr;
     libssl.job_offset.store(reinterpret_cast<std::byte*>(found) - object,
                             std::memory_order_relaxed);
     return found;
 }
 
+// False: it is still paused, and lost.
 bool cancel(Libssl& libssl, SSL* ssl) {
     ASYNC_JOB** const handle = find_handle(libssl, ssl);
-    int result = 0;
-    if (handle == nullptr || asyncjob_cancel(handle, &result) != ASYNC_FINISH)
+    if (handle == nullptr)
         return false;
-    cancelled.fetch_add(1, std::memory_order_relaxed);
+    int result = 0;
+    if (asyncjob_cancel(handle, &result) == ASYNC_FINISH) {
+        cancelled.fetch_add(1, std::memory_order_relaxed);
+        return true;
+    }
+    if (asyncjob_last_reason() != ASYNCJOB_R_JOB_NOT_PAUSED)
+        return false;
+    *handle = nullptr;  // asyncjob_cancel_all() has ended it, and left this
     return true;
 }
 
@@ -179,7 +195,8 @@ bool has_paused_job(Libssl& libssl, SSL* ssl) {
 }
 
 bool can_end() {
-    return asyncjob_find_handle != nullptr && asyncjob_cancel != nullptr && !gave_up.load();
+    return asyncjob_find_handle != nullptr && asyncjob_cancel != nullptr &&
+           asyncjob_last_reason != nullptr && !gave_up.load();
 }
 
 }  // namespace

@@ -498,7 +498,9 @@ TEST(FindHandle, S6IsWhereTheStarterKeepsItWhileTheJobIsPaused) {
     ASSERT_EQ(holders[0].go(), ASYNC_PAUSE);
     EXPECT_EQ(asyncjob_find_handle(holders, sizeof(holders)), &holders[0].handle) << "the lowest";
     EXPECT_EQ(find(holders[1]), &holders[1].handle);
-    EXPECT_EQ(asyncjob_find_handle(&holders[1].handle, 1), &holders[1].handle);
+    constexpr std::size_t size = sizeof(ASYNC_JOB*);
+    EXPECT_EQ(asyncjob_find_handle(&holders[1].handle, size), &holders[1].handle);
+    EXPECT_EQ(asyncjob_find_handle(&holders[1].handle, size - 1), nullptr) << "not all of it";
     EXPECT_EQ(asyncjob_find_handle(&holders[1].handle, 0), nullptr);
     std::thread([&] { EXPECT_EQ(find(holders[0]), nullptr) << "it is another thread's"; }).join();
     TestJob inside([&] { EXPECT_EQ(find(holders[0]), &holders[0].handle); });
@@ -525,6 +527,16 @@ TEST(FindHandle, S6NotOfAJobThatRunsOn) {
             ASYNC_start_job(&holder.handle, nullptr, &result, look, &argument, sizeof(argument)),
             status);
     EXPECT_EQ(result, 7);
+}
+
+// The starter's variable has gone, and its memory serves something else.
+TEST(FindHandle, S6NotWhereSomethingElseIsNow) {
+    Holder holder;
+    ASSERT_EQ(holder.go(), ASYNC_PAUSE);
+    ASYNC_JOB* moved = std::exchange(holder.handle, nullptr);
+    EXPECT_EQ(asyncjob_find_handle(&holder, sizeof(holder)), nullptr);
+    int result = 0;
+    EXPECT_EQ(ASYNC_start_job(&moved, nullptr, &result, nullptr, nullptr, 0), ASYNC_FINISH);
 }
 
 TEST(FindHandle, S28NeedsAnObject) {

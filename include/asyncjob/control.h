@@ -400,13 +400,14 @@ int asyncjob_dump(int fd);
 /*
  * Where the handle of a paused job is kept: the address that was last passed to ASYNC_start_job()
  * (or asyncjob_cancel()) for a job of the calling thread that is paused now, if it lies in the
- * `size` bytes from `object` on; the lowest one, if several do. It says where an object of
- * somebody else's that runs jobs inside, such as libssl's SSL, has its job's handle, so that the
- * job can be cancelled; the object must not have been moved since. What is there is not looked
- * at. Takes a time in proportion to the number of the thread's jobs, idle ones included.
+ * `size` bytes from `object` on and still has the handle; the lowest one, if several do. It says
+ * where an object of somebody else's that runs jobs inside, such as libssl's SSL, has its job's
+ * handle, so that the job can be cancelled; the object must not have been moved since. All `size`
+ * bytes must be there to be read. Takes a time in proportion to the number of the thread's jobs,
+ * idle ones included.
  *
  * Returns the address; NULL if there is none; or NULL, and raises ASYNCJOB_R_NULL_ARGUMENT, if
- * object is NULL. The memory itself is not touched.
+ * object is NULL.
  */
 ASYNC_JOB** asyncjob_find_handle(const void* object, size_t size);
 
