@@ -61,10 +61,6 @@ fs::path find_ssl_library(int status) {
     return find_beside(file, fs::path("ssl") / file, "library", status);
 }
 
-std::string libraries_to_preload(int status) {
-    return find_library(status).string() + ":" + find_ssl_library(status).string();
-}
-
 fs::path find_module(const char* file, const char* built, int status) {
     return find_beside(fs::path("ossl-modules") / file, fs::path(built) / file, "provider", status);
 }

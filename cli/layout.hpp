@@ -17,9 +17,6 @@ std::filesystem::path find_library(int status);
 // libasyncjob-ssl.so, absolute. Throws as above, or naming the places it looked at.
 std::filesystem::path find_ssl_library(int status);
 
-// What LD_PRELOAD gets of ours: libasyncjob.so and libasyncjob-ssl.so. Throws as both.
-std::string libraries_to_preload(int status);
-
 // offload.so, absolute. Throws Failure with `status`, naming the places it looked at.
 std::filesystem::path find_offload(int status);
 

@@ -35,6 +35,7 @@ struct RunOptions {
     std::string inner_config;
     std::string operations;
     std::string report;
+    bool no_ssl = false;
 };
 
 OffloadOptions offload_options(const CLI::App& command, const RunOptions& given) {
@@ -60,6 +61,11 @@ std::string described(const OffloadOptions& options) {
             text += std::string(text == "offload" ? " (" : ", ") + key + " = " + *value;
     }
     return text == "offload" ? text : text + ")";
+}
+
+std::string libraries_to_preload(const RunOptions& given) {
+    const std::string library = find_library(status_run_failed).string();
+    return given.no_ssl ? library : library + ":" + find_ssl_library(status_run_failed).string();
 }
 
 void preload(const std::string& libraries) {
@@ -105,7 +111,7 @@ std::string report_file(const std::string& given) {
     const fs::path file = find_program(program->front());
     if (const ProgramFacts facts = inspect_program(file); !facts.obstacle.empty())
         throw Failure(status_run_failed, facts.obstacle);
-    const std::string libraries = libraries_to_preload(status_run_failed);
+    const std::string libraries = libraries_to_preload(given);
     OffloadOptions options = offload_options(command, given);
     const fs::path users = find_user_config();
     add_users_settings(users, options, status_run_failed);
@@ -153,6 +159,9 @@ void add_run(CLI::App& app, const ProgramArguments& program, int& /*status*/) {
                      "Where the program writes the numbers of its jobs when it exits, as JSON; %p "
                      "in the name is the process's number")
         ->type_name("FILE");
+    command->add_flag("--no-ssl", given->no_ssl,
+                      "Leave libasyncjob-ssl.so out: for engines that wait for their device again "
+                      "and again in a job, or have it asked by the server's own thread");
     command->footer("Example: asyncjob run --threads 4 -- haproxy -f haproxy.cfg");
     command->callback([command, given, &program] { run(*command, *given, program); });
 }

@@ -82,6 +82,19 @@ class BecomesTheProgram(ProgramTest):
                          r"^/[^\s:]*/libasyncjob\.so[^\s:]*:/[^\s:]*/libasyncjob-ssl\.so[^\s:]*"
                          r":libz\.so\.1\n$")
 
+    def test_the_library_for_libssl_can_be_left_out(self):
+        for before, behind in [(None, ""), ("libz.so.1", ":libz.so.1")]:
+            if before:
+                self.env["LD_PRELOAD"] = before
+            result = self.run_program("sh", "-c", "echo $LD_PRELOAD", options=["--no-ssl"])
+            self.assertRegex(result.stdout, rf"^/[^\s:]*/libasyncjob\.so[^\s:]*{behind}\n$")
+            self.assertNotIn("libasyncjob-ssl", result.stderr)
+
+    def test_the_library_for_libssl_need_not_be_there_then(self):
+        self.lose_ssl_library()
+        # What is missing next.
+        self.expect(self.run_program("true", options=["--no-ssl"]), 125, "offload.so is neither")
+
 
 class Serves(ProgramTest):
     def test_s_server_with_workers_in_both_versions(self):
