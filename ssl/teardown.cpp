@@ -21,14 +21,28 @@ std::atomic<std::size_t> cancelled = 0;
 std::atomic<std::size_t> lost = 0;
 std::atomic<bool> gave_up = false;
 
-// The connections that a thread is freeing, the innermost first: a job that is cancelled may
-// free another connection.
-struct Ending {
+// The connections that a thread is freeing, the last first: a job that is cancelled may free
+// another connection. They need not end in that order, as a job that frees one may be paused
+// meanwhile, by what asyncjob_on_slot_free() calls say.
+class Ending {
+  public:
+    Ending(Libssl& libssl, const SSL* ssl) : libssl(libssl), ssl(ssl), before(last) { last = this; }
+    Ending(const Ending&) = delete;
+    Ending& operator=(const Ending&) = delete;
+    ~Ending() {
+        Ending** place = &last;
+        while (*place != this)
+            place = &(*place)->before;
+        *place = before;
+    }
+
+    static constinit thread_local Ending* last;
+
     Libssl& libssl;
-    const SSL* ssl;
-    Ending* outer;
+    const SSL* const ssl;
+    Ending* before;
 };
-constinit thread_local Ending* innermost = nullptr;
+constinit thread_local Ending* Ending::last = nullptr;
 
 // How many bytes an SSL has; 0 if they are not libc's: the program may give OpenSSL functions of
 // its own.
@@ -207,17 +221,13 @@ void end_job_before_free(Libssl& libssl, SSL* ssl) noexcept {
     bool done = false;
     if (can_end()) {
         const ErrorsKept errors(libssl);
-        Ending ending{libssl, ssl, innermost};
-        innermost = &ending;
-        {
-            BiosTaken bios(libssl, ssl);
-            if (bios) {
-                const ReadsRefused reads(libssl, ssl);
-                silence(libssl, ssl);
-                done = cancel(libssl, ssl);
-            }
+        const Ending ending(libssl, ssl);
+        BiosTaken bios(libssl, ssl);
+        if (bios) {
+            const ReadsRefused reads(libssl, ssl);
+            silence(libssl, ssl);
+            done = cancel(libssl, ssl);
         }
-        innermost = ending.outer;
     }
     if (!done)
         lost.fetch_add(1, std::memory_order_relaxed);
@@ -238,14 +248,14 @@ void end_job_before_clear(Libssl& libssl, SSL* ssl) noexcept {
 }
 
 bool is_ending(const SSL* ssl) noexcept {
-    const Ending* ending = innermost;
+    const Ending* ending = Ending::last;
     while (ending != nullptr && ending->ssl != ssl)
-        ending = ending->outer;
+        ending = ending->before;
     return ending != nullptr;
 }
 
 bool is_ending(X509_STORE_CTX* store) noexcept {
-    for (const Ending* ending = innermost; ending != nullptr; ending = ending->outer) {
+    for (const Ending* ending = Ending::last; ending != nullptr; ending = ending->before) {
         const int index = ending->libssl.SSL_get_ex_data_X509_STORE_CTX_idx();
         if (ending->libssl.X509_STORE_CTX_get_ex_data(store, index) == ending->ssl)
             return true;

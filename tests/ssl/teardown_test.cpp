@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // SSL_free() of a connection whose job is paused: the job ends, the application is not called any
 // more, the peer gets nothing, and nothing is left.
+#include <thread>
+
 #include "../support.hpp"
 #include "connections.hpp"
 
@@ -205,6 +207,68 @@ TEST_P(Teardown, OfOneWhoseJobFreesAnother) {
     EXPECT_EQ(ends.server_app.calls_after, std::vector<std::string>{});
     EXPECT_EQ(other.server_app.calls_after, std::vector<std::string>{});
     EXPECT_EQ(asyncjob_cancel_all(), 0U);
+}
+
+// Lets a thread have no more jobs than it has, and one be refused, so that the next end of a job is
+// told.
+void tell_of_next_end(std::size_t jobs, void (*tell)(void*), void* arg) {
+    ASSERT_EQ(ASYNC_init_thread(jobs, 0), 1);
+    ASSERT_EQ(asyncjob_on_slot_free(tell, arg), 1);
+    test::TestJob refused([] {});
+    ASSERT_EQ(refused.go(), ASYNC_NO_JOBS);
+}
+
+TEST_P(Teardown, InsideANotificationThatTheJobOfAnotherHasEnded) {
+    std::thread([version = GetParam()] {
+        Ends ends(version);
+        Ends others(version);
+        ends.pause_handshake(ends.server);
+        others.pause_handshake(others.server);
+        ends.server_app.gone = others.server_app.gone = true;
+        const std::size_t cancelled = asyncjob_ssl_cancelled();
+        tell_of_next_end(
+            2, [](void* connection) { static_cast<tls::SslPtr*>(connection)->reset(); },
+            &others.server);
+        ends.server.reset();
+        EXPECT_EQ(others.server, nullptr);
+        EXPECT_EQ(asyncjob_ssl_cancelled(), cancelled + 2);
+        EXPECT_EQ(ends.server_app.calls_after, std::vector<std::string>{});
+        EXPECT_EQ(others.server_app.calls_after, std::vector<std::string>{});
+        EXPECT_EQ(ERR_peek_error(), 0U);
+        EXPECT_EQ(asyncjob_cancel_all(), 0U);
+    }).join();
+}
+
+// A job frees the first connection and is paused meanwhile, by such a notification; the job of the
+// second, which is freed then, resumes it: the first is freed while the second still ends.
+TEST_P(Teardown, OfTwoInTheOrderInWhichTheyBegin) {
+    std::thread([version = GetParam()] {
+        Ends first(version);
+        Ends second(version);
+        test::TestJob freeing([&] {
+            tell_of_next_end(
+                3, [](void* /*arg*/) { EXPECT_EQ(ASYNC_pause_job(), 1); }, nullptr);
+            first.server.reset();
+        });
+        const auto resume = [](SSL* /*ssl*/, void* job) {
+            armed.come_by(Pause::certificate);
+            EXPECT_EQ(static_cast<test::TestJob*>(job)->go(), ASYNC_FINISH);
+            return 1;
+        };
+        SSL_set_cert_cb(second.server.get(), resume, &freeing);
+        first.pause_handshake(first.server);
+        second.pause_handshake(second.server, Pause::certificate);
+        const std::size_t cancelled = asyncjob_ssl_cancelled();
+        EXPECT_EQ(freeing.go(), ASYNC_PAUSE);
+        EXPECT_EQ(asyncjob_ssl_cancelled(), cancelled);
+        first.server_app.gone = second.server_app.gone = true;
+        second.server.reset();
+        EXPECT_EQ(first.server, nullptr);
+        EXPECT_EQ(asyncjob_ssl_cancelled(), cancelled + 2);
+        EXPECT_EQ(first.server_app.calls_after, std::vector<std::string>{});
+        EXPECT_EQ(second.server_app.calls_after, std::vector<std::string>{});
+        EXPECT_EQ(asyncjob_cancel_all(), 0U);
+    }).join();
 }
 
 // Whose callbacks are the SSL's own, not the context's.
