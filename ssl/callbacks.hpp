@@ -39,7 +39,7 @@ class StandIns<Kind, Result (*)(Args...)> {
             if (functions[at].compare_exchange_strong(taken, function) || taken == function)
                 return stand_ins[at];
         }
-        give_up_ending();
+        give_up_ending("the program has set more than 16 callbacks of a kind");
         return function;
     }
 

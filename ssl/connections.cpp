@@ -49,6 +49,6 @@ ASYNCJOB_EXPORT SSL* SSL_dup(SSL* ssl) {
     Libssl& libssl = ASYNCJOB_LIBSSL;
     SSL* const result = ASYNCJOB_NEXT(libssl, SSL_dup)(ssl);
     if (result != nullptr && result == ssl && !references::add(ssl))
-        give_up_ending();
+        give_up_ending("out of memory");
     return result;
 }

@@ -4,6 +4,8 @@
 
 #include <malloc.h>
 
+#include <cstdio>
+
 #include "asyncjob/async.h"
 #include "asyncjob/control.h"
 #include "errors.hpp"
@@ -263,8 +265,12 @@ bool is_ending(X509_STORE_CTX* store) noexcept {
     return false;
 }
 
-void give_up_ending() noexcept {
-    gave_up.store(true);
+void give_up_ending(const char* why) noexcept {
+    if (!gave_up.exchange(true))
+        std::fprintf(stderr,
+                     "libasyncjob-ssl.so: %s: from now on the jobs of connections that are freed "
+                     "while they are paused are lost\n",
+                     why);
 }
 
 std::size_t jobs_cancelled() noexcept {

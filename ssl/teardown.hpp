@@ -30,8 +30,8 @@ void end_job_before_clear(Libssl& libssl, SSL* ssl) noexcept;
 [[nodiscard]] bool is_ending(X509_STORE_CTX* store) noexcept;  // the one that verifies for it
 
 // A callback is out of this library's reach, whose connection nobody can tell from here: from
-// now on every job is left as it is.
-void give_up_ending() noexcept;
+// now on every job is left as it is. The first time it says why on stderr.
+void give_up_ending(const char* why) noexcept;
 
 std::size_t jobs_cancelled() noexcept;
 std::size_t jobs_lost() noexcept;

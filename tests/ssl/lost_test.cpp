@@ -46,7 +46,11 @@ void set_many(SSL* ssl, std::integer_sequence<int, numbers...> /*of*/) {
 TEST_P(Lost, WithMoreCallbacksThanCanBeKeptAwayLeavesTheJob) {
     EXPECT_TRUE(test::passes_in_child([&] {
         Ends ends(GetParam());
+        testing::internal::CaptureStderr();
         set_many(ends.server.get(), std::make_integer_sequence<int, 20>());
+        const std::string said = testing::internal::GetCapturedStderr();
+        EXPECT_NE(said.find("more than 16 callbacks"), std::string::npos) << said;
+        EXPECT_EQ(said.find('\n'), said.size() - 1) << "once: " << said;
         EXPECT_EQ(SSL_get_info_callback(ends.server.get()), &info<19>);
         ends.pause_handshake(ends.server);
         const std::size_t cancelled = asyncjob_ssl_cancelled();
