@@ -79,8 +79,10 @@ void fill(Libssl& libssl, const Scope& scope, bool is_openssl_3) {
 #define ASYNCJOB_AND_IS_THERE(NAME) &&libssl.NAME != nullptr
     libssl.is_known = is_openssl_3 ASYNCJOB_LIBSSL_FUNCTIONS(ASYNCJOB_AND_IS_THERE);
 #undef ASYNCJOB_AND_IS_THERE
-    if (is_openssl_3)
+    if (is_openssl_3) {
         look_up(libssl.SSL_is_quic, scope, "SSL_is_quic", "OPENSSL_3.2.0");
+        look_up(libssl.SSL_set_quic_tls_cbs, scope, "SSL_set_quic_tls_cbs", "OPENSSL_3.5.0");
+    }
 }
 
 Libssl* find_known(const void* its_free) {

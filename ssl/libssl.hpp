@@ -9,6 +9,7 @@
 #pragma once
 
 #define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/core.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -108,8 +109,9 @@ struct Libssl {
     ASYNCJOB_LIBSSL_OPTIONAL_FUNCTIONS(ASYNCJOB_MEMBER)
 #undef ASYNCJOB_MEMBER
 
-    int (*SSL_is_quic)(const SSL*);  // OpenSSL 3.2
-    bool is_known;                   // OpenSSL 3's, with all of the first list
+    int (*SSL_is_quic)(const SSL*);                                  // OpenSSL 3.2
+    int (*SSL_set_quic_tls_cbs)(SSL*, const OSSL_DISPATCH*, void*);  // OpenSSL 3.5
+    bool is_known;  // OpenSSL 3's, with all of the first list
 
     // Where an SSL has the handle of its job, once it has been found out; else -1.
     std::atomic<std::ptrdiff_t> job_offset;
