@@ -23,8 +23,10 @@ size_t asyncjob_ssl_cancelled(void);
 
 /*
  * How many jobs SSL_free() has left paused in this process, because they could not be cancelled:
- * the job was started by another thread, memory ran out, or the program has set more callbacks
- * than can be kept from being called. They are lost with their memory, as without the library.
+ * the job was started by another thread, memory ran out, OpenSSL has its memory from functions of
+ * the program's, or the program has set more callbacks than can be kept from being called. They are
+ * lost with their memory, as without the library. Before the first job has been cancelled, one that
+ * asyncjob_cancel_all() has ended is counted, too: it cannot be told from another thread's.
  * Not counted is what has never come by: a connection that libssl frees by a call inside itself.
  */
 size_t asyncjob_ssl_lost(void);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * With a libssl that lacks functions, those that it has are called, as if libasyncjob-ssl.so were
- * not there; a call of one that it lacks ends the process and says which. Usage: partial
+ * not there; a call of one that it lacks ends the process and says which. What only later versions
+ * have fails. Usage: partial
  */
 #include <openssl/ssl.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 extern int frees;
+int SSL_set_quic_tls_cbs(SSL* ssl, const OSSL_DISPATCH* table, void* arg);
 
 static int fail(const char* what) {
     fprintf(stderr, "%s\n", what);
@@ -26,6 +28,8 @@ int main(void) {
     SSL_free(NULL);
     if (frees != 2)
         return fail("SSL_free() has not gone through");
+    if (SSL_set_quic_tls_cbs((SSL*)ssl, NULL, NULL) != 0)
+        return fail("SSL_set_quic_tls_cbs() has not failed");
     if (pipe(ends) != 0 || (child = fork()) == -1)
         return fail("there are no pipes or processes");
     if (child == 0) {
