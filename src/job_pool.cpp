@@ -92,8 +92,10 @@ void JobPool::keep_or_destroy(Job* job) noexcept {
         return;
     }
     put(job);
-    if (idle_count_ > room_)
+    if (idle_count_ > room_) {
         keep_idle(room_ / 2);
+        stacks_.tidy();
+    }
 }
 
 void JobPool::update_room() {

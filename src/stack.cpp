@@ -63,9 +63,12 @@ constexpr std::size_t cache_line = 64;
 // Guards made at a time: with more the time for one hardly falls (0.9 us alone, 0.55 in 64s).
 constexpr std::size_t guards_at_once = 64;
 
-// How many stacks of a slab may be given back before their pages are.
+// How many stacks of a slab may be given back before their pages are: a quarter; and of stacks that
+// are larger than usual as many as cannot hold more memory than those of the usual size.
 constexpr std::uint32_t untidy(const Slab& slab) {
-    return std::max<std::uint32_t>(32, slab.count / 4);
+    const std::size_t usual = std::max<std::size_t>(32, slab.count / 4);
+    const std::size_t of_this_size = usual * StackShape{}.usable / slab.shape.usable;
+    return static_cast<std::uint32_t>(std::clamp<std::size_t>(of_this_size, 1, usual));
 }
 
 void link(Slab*& head, Slab* slab) {
@@ -389,11 +392,15 @@ void StackSource::discard(Slab& slab) noexcept {
     slab.touched = 0;
 }
 
-void StackSource::settle() noexcept {
+void StackSource::tidy() noexcept {
     for (Slab* slab = open_; slab != nullptr; slab = slab->next) {
         if (slab->touched > 0)
             discard(*slab);
     }
+}
+
+void StackSource::settle() noexcept {
+    tidy();
     give_to(left_over, std::exchange(retired_, nullptr));
 }
 

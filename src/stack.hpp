@@ -75,7 +75,10 @@ class StackSource {
     // others, soon.
     void give(const Stack& stack, unsigned left) noexcept;
 
-    // Gives all memory back that give() has kept, and the retired slabs to whoever needs one.
+    // Gives all memory back that give() has kept.
+    void tidy() noexcept;
+
+    // The same, and the retired slabs to whoever needs one.
     void settle() noexcept;
 
     // For a thread that ends: settles, and forgets the slabs that are in use for ever.

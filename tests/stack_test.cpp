@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The memory functions for stacks (S17). The first stack freezes them for the process, so
 // each test that makes one runs in a child, and nothing else is in here.
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <memory>
 #include <thread>
+#include <vector>
 
 #include "support.hpp"
 
@@ -306,6 +309,73 @@ TEST(OwnMemoryFunctions, S17CanBeWrapped) {
         EXPECT_EQ(allocator.live.begin()->second, 512 * kib);
         ASYNC_cleanup_thread();
         EXPECT_TRUE(allocator.live.empty());
+    }));
+}
+
+// Bytes that have become resident since `before`.
+std::size_t grown_since(const Memory& before) {
+    const std::size_t now = Memory::now().resident;
+    return now - std::min(now, before.resident);
+}
+
+// Runs so many jobs at a time which each touch so much.
+void run_deep_jobs(std::size_t count, std::size_t bytes) {
+    std::vector<std::unique_ptr<TestJob>> jobs;
+    for (std::size_t i = 0; i < count; ++i) {
+        jobs.push_back(std::make_unique<TestJob>([bytes] {
+            volatile char* const frame = static_cast<volatile char*>(__builtin_alloca(bytes));
+            for (std::size_t at = 0; at < bytes; at += 4 * kib)
+                frame[at] = 1;
+            ASYNC_pause_job();
+        }));
+        EXPECT_EQ(jobs.back()->go(), ASYNC_PAUSE);
+    }
+    for (const auto& job : jobs)
+        EXPECT_EQ(job->go(), ASYNC_FINISH);
+}
+
+// One job stays paused, so that the others' slab is not given back as a whole.
+void expect_growth(const asyncjob_thread_options& options, std::size_t jobs, std::size_t bytes,
+                   std::size_t least, std::size_t most) {
+    EXPECT_EQ(asyncjob_init_thread(&options), 1);
+    TestJob stays([] { ASYNC_pause_job(); });
+    EXPECT_EQ(stays.go(), ASYNC_PAUSE);
+    run_deep_jobs(1, 4 * kib);
+    const Memory before = Memory::now();
+    run_deep_jobs(jobs, bytes);
+    EXPECT_GE(grown_since(before), least);
+    EXPECT_LE(grown_since(before), most);
+    EXPECT_EQ(stays.go(), ASYNC_FINISH);
+}
+
+TEST(Slabs, KeepLittleOfLargeStacksThatWereGivenBack) {
+    if (memory_is_watched())
+        GTEST_SKIP() << "the tool takes memory itself";
+    EXPECT_TRUE(passes_in_child([] {
+        asyncjob_thread_options options;
+        asyncjob_options_default(&options, sizeof options);
+        options.idle_high_water = 0;
+        options.stack_size = 8 * mib;
+        expect_growth(options, 5, 6 * mib, 0, mib);
+    }));
+    EXPECT_TRUE(passes_in_child([] {
+        asyncjob_thread_options options;
+        asyncjob_options_default(&options, sizeof options);
+        options.idle_high_water = 0;
+        options.stack_size = mib;
+        expect_growth(options, 6, 900 * kib, 0, 4 * mib);
+    }));
+}
+
+TEST(Slabs, GiveTheMemoryOfIdleJobsBackThatAreAboveTheHighWaterMark) {
+    if (memory_is_watched())
+        GTEST_SKIP() << "the tool takes memory itself";
+    EXPECT_TRUE(passes_in_child([] {
+        asyncjob_thread_options options;
+        asyncjob_options_default(&options, sizeof options);
+        options.idle_high_water = 20;
+        // The last look at them is at the 41st; 20 are kept, then 20 more.
+        expect_growth(options, 60, 90 * kib, 20 * 90 * kib, 42 * 100 * kib);
     }));
 }
 
