@@ -25,7 +25,7 @@ int asyncjob_stats(asyncjob_stats_t* of, size_t size, int which) {
     if (whose == ASYNCJOB_STATS_THREAD)
         stats = asyncjob::thread_stats(this_thread.entry, stacks);
     else
-        stats = asyncjob::process_stats(AllThreads(AllThreads::When::waits), stacks);
+        (void)asyncjob::process_stats(stats, AllThreads(AllThreads::When::waits), stacks);
     return succeed(asyncjob::give_struct(of, size, &stats, sizeof stats, sizeof(asyncjob_stats_t)),
                    __func__);
 }

@@ -62,11 +62,11 @@ struct alignas(64) async_job_st {
     asyncjob::LocalValues locals;           // with unusual::has_locals only
     std::atomic<std::int64_t> paused_at;    // with unusual::stamps_pauses; or 0
     std::atomic<std::uint64_t> count_base;  // see ended()
+    // Which one it is of all jobs that the process has made; 0 while it is in no pool's list.
+    asyncjob::Relaxed<std::uint64_t> made;
     void* heap_args;            // what holds the arguments, if the stack does not; else NULL
     async_job_st* made_before;  // in the pool's list of all its jobs
     async_job_st* made_after;
-    asyncjob::JobFunction watched_function;  // where a tool watches stacks
-    void* watched_args;
 
     static constexpr std::uint64_t serial_bits = 63;
 
@@ -122,13 +122,11 @@ struct alignas(64) async_job_st {
     }
     // It has ended, or is new with serial 0.
     void become_idle(const ASYNC_JOB* handle) {
-        std::uint64_t next = reinterpret_cast<std::uintptr_t>(handle) + 1;
-        if ((next & serial_bits) == 0) [[unlikely]] {
-            next -= serial_bits;
-            count_base.store(count_base.load(std::memory_order_relaxed) + serial_bits,
-                             std::memory_order_relaxed);
-        }
-        ticket.store(next, std::memory_order_relaxed);
+        const std::uint64_t next = reinterpret_cast<std::uintptr_t>(handle) + 1;
+        if ((next & serial_bits) == 0) [[unlikely]]
+            begin_serials_anew(next - serial_bits);
+        else
+            ticket.store(next, std::memory_order_relaxed);
     }
 
     // Not asked of a cancelled job, which does not pause in any case.
@@ -138,14 +136,25 @@ struct alignas(64) async_job_st {
     }
 
     // The pool's next job begins. How many jobs of this header have ended since then costs ends
-    // nothing: the serial tells, and how often it has begun anew. To another thread than the
-    // owner's it may seem to be 63 too many for a moment.
+    // nothing: the serial tells, and how often it has begun anew.
     void begin_count() {
-        count_base.store(std::uint64_t{0} - serial(), std::memory_order_relaxed);
+        count_base.store(count_bias - serial(), std::memory_order_relaxed);
         paused_at.store(0, std::memory_order_relaxed);
     }
+    // Any thread may ask. Serial and base are of one moment: the base changes each time that the
+    // serials begin anew, and says when it is ahead of a serial that has not begun anew yet.
     [[nodiscard]] std::uint64_t ended() const {
-        return count_base.load(std::memory_order_relaxed) + serial();
+        std::uint64_t base = count_base.load(std::memory_order_acquire);
+        for (;;) {
+            const std::uint64_t now = serial();
+            std::atomic_thread_fence(std::memory_order_acquire);
+            const std::uint64_t again = count_base.load(std::memory_order_relaxed);
+            if (again == base) {
+                const bool is_ahead = (base & base_changes) != 0 && now == serial_bits;
+                return (base & ~base_changes) + now - count_bias - (is_ahead ? serial_bits : 0);
+            }
+            base = count_base.load(std::memory_order_acquire);
+        }
     }
 
     void block() {
@@ -180,6 +189,17 @@ struct alignas(64) async_job_st {
     void free_args();
 
   private:
+    static constexpr std::uint64_t count_bias = 64;  // keeps the base positive
+    static constexpr std::uint64_t base_changes = std::uint64_t{1} << 63;
+
+    void begin_serials_anew(std::uint64_t next) {
+        const std::uint64_t base = count_base.load(std::memory_order_relaxed) + serial_bits;
+        count_base.store(base | base_changes, std::memory_order_relaxed);
+        std::atomic_thread_fence(std::memory_order_release);
+        ticket.store(next, std::memory_order_relaxed);
+        count_base.store(base & ~base_changes, std::memory_order_release);
+    }
+
     // Fits any type, vectors included.
     static constexpr std::size_t args_alignment = 64;
 

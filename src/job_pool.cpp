@@ -13,6 +13,8 @@ namespace {
 // More than any address space holds; asked for before the first job is made.
 constexpr std::size_t most_bytes = std::numeric_limits<std::size_t>::max() >> 17;
 
+std::atomic<std::uint64_t> jobs_made = 0;
+
 }  // namespace
 
 Reason JobPool::make(std::uint64_t owner) noexcept {
@@ -56,6 +58,7 @@ void JobPool::enlist(Job* job) {
     const os::ForkLock::Guard guard(list_lock_);
     job->made_before = last_made_;
     job->made_after = nullptr;
+    job->made = jobs_made.fetch_add(1, std::memory_order_relaxed) + 1;
     if (last_made_ != nullptr)
         last_made_->made_after = job;
     last_made_ = job;
@@ -64,6 +67,7 @@ void JobPool::enlist(Job* job) {
 void JobPool::strike_off(Job* job) {
     const os::ForkLock::Guard guard(list_lock_);
     finished_before_ += job->ended();
+    job->made = 0;
     if (walk_ == job)
         walk_ = job->made_before;
     if (job->made_after != nullptr)
@@ -236,8 +240,16 @@ void JobPool::note_peak() noexcept {
         peak_ = most;
 }
 
-PoolNumbers JobPool::numbers(std::uint64_t key, ASYNC_JOB* current) noexcept {
-    const os::ForkLock::Guard guard(list_lock_);
+const Job* JobPool::next_older(const Job* job, std::uint64_t made) const noexcept {
+    if (job->made == made)
+        return job->made_before;
+    const Job* at = last_made_;
+    while (at != nullptr && at->made >= made)
+        at = at->made_before;
+    return at;
+}
+
+PoolNumbers JobPool::numbers(std::uint64_t key, ASYNC_JOB* current) const noexcept {
     PoolNumbers numbers;
     numbers.finished = finished_before_;
     std::uint64_t used = 0;

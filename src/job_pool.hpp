@@ -109,11 +109,15 @@ class JobPool {
         return job;
     }
 
-    // Any thread, as long as the pool is there, may count its jobs and look at each of them; none
-    // is made or destroyed meanwhile. `key` and `current` are those of the pool's thread.
-    [[nodiscard]] PoolNumbers numbers(std::uint64_t key, ASYNC_JOB* current) noexcept;
+    // Any thread, as long as the pool is there, may count its jobs and look at each of them while
+    // it has this lock; none is made or destroyed meanwhile. `key` and `current` are those of the
+    // pool's thread.
     [[nodiscard]] os::ForkLock& list_lock() { return list_lock_; }
+    [[nodiscard]] PoolNumbers numbers(std::uint64_t key, ASYNC_JOB* current) const noexcept;
     [[nodiscard]] const Job* newest() const { return last_made_; }  // then made_before
+    // The one that comes behind `job`, whose `made` was this when the lock was held before; the
+    // job itself may have been destroyed since.
+    [[nodiscard]] const Job* next_older(const Job* job, std::uint64_t made) const noexcept;
 
     // Destroys the idle jobs and forgets the options, but for what jobs in flight stand on.
     void close() noexcept;

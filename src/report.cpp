@@ -4,7 +4,11 @@
 // The variable is read when the library is loaded: programs overwrite their environment, change
 // their folder, and drop rights later on. The file is written when the library's destructors run,
 // behind the program's own, by each process that has used jobs; so a shell that starts the
-// program does not put its zeroes in the place of the program's numbers.
+// program does not put its zeroes in the place of the program's numbers, nor a forked child what it
+// has from its parent.
+//
+// exit() may be called in a signal handler that has interrupted anything, on a stack of a few KiB:
+// no lock is waited for long, and what is large is static.
 //
 // Owner: the loader. Threads: the one that exits. Next layer down: stats.hpp.
 #include "report.hpp"
@@ -34,8 +38,21 @@ std::atomic<bool> uses_jobs = false;
 // Absolute, or empty. May have %p, for the number of the process.
 char pattern[PATH_MAX];
 
+// The program's, as a JSON string can have it without escapes. Programs overwrite where libc has
+// it.
+char name[64];
+
 void complain(const char* what, const char* why) {
     std::fprintf(stderr, "asyncjob: %s: %s: %s\n", variable, what, why);
+}
+
+void keep_name() {
+    std::size_t used = 0;
+    for (const char* at = os::program_name(); *at != '\0' && used < sizeof name - 1; ++at) {
+        const bool is_plain = *at >= ' ' && *at <= '~' && *at != '"' && *at != '\\';
+        name[used++] = is_plain ? *at : '?';
+    }
+    name[used] = '\0';
 }
 
 __attribute__((constructor)) void read_variable() {
@@ -59,6 +76,7 @@ __attribute__((constructor)) void read_variable() {
         return;
     }
     std::memcpy(pattern + used, file, length + 1);
+    keep_name();
 }
 
 // False: too long.
@@ -82,52 +100,48 @@ bool expand(char* to, std::size_t room) {
     return true;
 }
 
-// The name as a JSON string can have it, without escapes.
-void copy_name(char* to, std::size_t room) {
-    std::size_t used = 0;
-    for (const char* at = os::program_name(); *at != '\0' && used < room - 1; ++at) {
-        const bool is_plain = *at >= ' ' && *at <= '~' && *at != '"' && *at != '\\';
-        to[used++] = is_plain ? *at : '?';
+void write_report(const char* path, const asyncjob_stats_t& stats, bool has_all) {
+    static char text[1024];
+    const int size = std::snprintf(text, sizeof text,
+                                   "{\n"
+                                   "  \"program\": \"%s\",\n"
+                                   "  \"pid\": %ld,\n"
+                                   "  \"started\": %" PRIu64
+                                   ",\n"
+                                   "  \"finished\": %" PRIu64
+                                   ",\n"
+                                   "  \"cancelled\": %" PRIu64
+                                   ",\n"
+                                   "  \"refused\": %" PRIu64
+                                   ",\n"
+                                   "  \"live\": %" PRIu64
+                                   ",\n"
+                                   "  \"paused\": %" PRIu64
+                                   ",\n"
+                                   "  \"idle\": %" PRIu64
+                                   ",\n"
+                                   "  \"peak\": %" PRIu64
+                                   ",\n"
+                                   "  \"left_behind\": %" PRIu64
+                                   ",\n"
+                                   "  \"threads\": %" PRIu64
+                                   ",\n"
+                                   "  \"stack_high_water\": %" PRIu64
+                                   ",\n"
+                                   "  \"partial\": %s\n"
+                                   "}\n",
+                                   name, static_cast<long>(getpid()), stats.started, stats.finished,
+                                   stats.cancelled, stats.refused, stats.live, stats.paused,
+                                   stats.idle, stats.peak, stats.left_behind, stats.threads,
+                                   stats.stack_high_water, has_all ? "false" : "true");
+    static char beside[PATH_MAX];
+    const int length =
+        std::snprintf(beside, sizeof beside, "%s.%ld.tmp", path, static_cast<long>(getpid()));
+    if (length < 0 || static_cast<std::size_t>(length) >= sizeof beside) {
+        complain(path, std::strerror(ENAMETOOLONG));
+        return;
     }
-    to[used] = '\0';
-}
-
-void write_report(const char* path, const asyncjob_stats_t& stats) {
-    char name[64];
-    copy_name(name, sizeof name);
-    char text[1024];
-    const int size =
-        std::snprintf(text, sizeof text,
-                      "{\n"
-                      "  \"program\": \"%s\",\n"
-                      "  \"pid\": %ld,\n"
-                      "  \"started\": %" PRIu64
-                      ",\n"
-                      "  \"finished\": %" PRIu64
-                      ",\n"
-                      "  \"cancelled\": %" PRIu64
-                      ",\n"
-                      "  \"refused\": %" PRIu64
-                      ",\n"
-                      "  \"live\": %" PRIu64
-                      ",\n"
-                      "  \"paused\": %" PRIu64
-                      ",\n"
-                      "  \"idle\": %" PRIu64
-                      ",\n"
-                      "  \"peak\": %" PRIu64
-                      ",\n"
-                      "  \"left_behind\": %" PRIu64
-                      ",\n"
-                      "  \"threads\": %" PRIu64
-                      ",\n"
-                      "  \"stack_high_water\": %" PRIu64
-                      "\n"
-                      "}\n",
-                      name, static_cast<long>(getpid()), stats.started, stats.finished,
-                      stats.cancelled, stats.refused, stats.live, stats.paused, stats.idle,
-                      stats.peak, stats.left_behind, stats.threads, stats.stack_high_water);
-    if (!os::replace_file(path, text, static_cast<std::size_t>(size)))
+    if (!os::replace_file(path, beside, text, static_cast<std::size_t>(size)))
         complain(path, std::strerror(errno));
 }
 
@@ -135,27 +149,31 @@ __attribute__((destructor)) void report() {
     if (pattern[0] == '\0' || !uses_jobs.load(std::memory_order_relaxed))
         return;
     asyncjob_stats_t stats{};
+    bool has_all = false;
     {
-        // exit() may have been called in a signal handler.
         const AllThreads threads(AllThreads::When::if_possible);
         if (!threads) {
             complain(pattern, "not written: the process ended within the library");
             return;
         }
-        stats = process_stats(threads, LookAtStacks::yes);
+        has_all = process_stats(stats, threads, LookAtStacks::yes);
     }
-    char path[PATH_MAX];
+    static char path[PATH_MAX];
     if (!expand(path, sizeof path)) {
         complain(pattern, std::strerror(ENAMETOOLONG));
         return;
     }
-    write_report(path, stats);
+    write_report(path, stats, has_all);
 }
 
 }  // namespace
 
 void expect_report() noexcept {
     uses_jobs.store(true, std::memory_order_relaxed);
+}
+
+void expect_no_report() noexcept {
+    uses_jobs.store(false, std::memory_order_relaxed);
 }
 
 }  // namespace asyncjob

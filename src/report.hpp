@@ -6,8 +6,11 @@
 
 namespace asyncjob {
 
-// A thread uses jobs for the first time. (The call is also what takes report.cpp out of the static
-// library.)
+// A thread uses jobs for the first time in this process. (The call is also what takes report.cpp
+// out of the static library.)
 void expect_report() noexcept;
+
+// The child of a fork has used no jobs yet.
+void expect_no_report() noexcept;
 
 }  // namespace asyncjob

@@ -12,10 +12,11 @@ namespace asyncjob {
 enum class LookAtStacks { no, yes };
 
 // Of one thread, which is in the list while this is called, or is the calling one.
-[[nodiscard]] asyncjob_stats_t thread_stats(ThreadEntry& entry, LookAtStacks stacks) noexcept;
+[[nodiscard]] asyncjob_stats_t thread_stats(const ThreadEntry& entry, LookAtStacks stacks) noexcept;
 
-// Of all threads.
-[[nodiscard]] asyncjob_stats_t process_stats(const AllThreads& threads,
-                                             LookAtStacks stacks) noexcept;
+// Of all threads. False: without the jobs of those whose list could not be locked in the way that
+// the list of threads was, see AllThreads::When.
+[[nodiscard]] bool process_stats(asyncjob_stats_t& sum, const AllThreads& threads,
+                                 LookAtStacks stacks) noexcept;
 
 }  // namespace asyncjob

@@ -24,7 +24,6 @@ namespace {
 
 std::atomic<std::uint64_t> last_key = 0;
 constexpr std::uint64_t key_step = Job::serial_bits + 1;
-std::atomic<std::size_t> abandoned = 0;
 
 // The key's destructor is how a thread's end is seen: it needs no C++ runtime, and runs
 // after the destructors of thread_local objects, which may still use jobs.
@@ -33,20 +32,21 @@ std::atomic<long> exit_key = no_key;
 
 void thread_ends(void* state) {
     ThreadState& self = this_thread;
+    const int rounds = ++self.exit_rounds;
+    // There may be no later round: the first may have been one of the last of other keys.
+    leave_threads(self.entry);
     // Destructors of other keys may still resume their jobs: wait for the last round but one;
     // the last is that of tools which watch threads.
-    if (self.pool.in_flight() && ++self.exit_rounds < PTHREAD_DESTRUCTOR_ITERATIONS - 1 &&
+    if (self.pool.in_flight() && rounds < PTHREAD_DESTRUCTOR_ITERATIONS - 1 &&
         pthread_setspecific(static_cast<pthread_key_t>(exit_key.load()), state) == 0)
         return;
     if (self.mailbox != nullptr)
         self.mailbox->leave();
-    leave_threads(self.entry);
-    const std::size_t left = self.pool.abandon();
-    abandoned.fetch_add(left, std::memory_order_relaxed);
-    add_left_behind(left);
+    add_left_behind(self.pool.abandon());
     host::follow_lib_ctx(nullptr, 0);
     self.hooks.clear();
     self = ThreadState{};
+    self.exit_rounds = rounds;
 }
 
 // Makes the key, or tries again if there was none to be had. Of threads that make one at
@@ -129,16 +129,43 @@ Reason enter(ThreadState& self) {
     self.entry.pool = &self.pool;
     self.entry.current = &self.current;
     self.entry.key = self.key;
-    enter_threads(self.entry);
+    // Not once it has left: there may be no round in which it would leave again, and the list must
+    // not have what is freed with the thread.
+    if (self.exit_rounds == 0)
+        enter_threads(self.entry);
     expect_report();
     return Reason::none;
 }
 
+// A child that uses no jobs has nothing to report, whatever its parent did: its next switch is to
+// tell.
+__attribute__((constructor)) void follow_forks() {
+    (void)pthread_atfork(nullptr, nullptr, [] {
+        expect_no_report();
+        if (this_thread.key != ThreadState::no_key)
+            this_thread.special |= unusual::is_new_child;
+    });
+}
+
+// Jobs are used.
+void note_use(ThreadState& self) {
+    if ((self.special & unusual::is_new_child) != 0) [[unlikely]] {
+        self.special &= ~unusual::is_new_child;
+        expect_report();
+    }
+}
+
 // What a tool that watches stacks wants to see called on a job's stack, in the job's place.
+struct Watched {
+    Job& job;
+    JobFunction function;
+    void* args;
+};
 [[maybe_unused]] int run_watched(void* arg) {
-    Job& job = *static_cast<Job*>(arg);
+    const Watched copy = *static_cast<Watched*>(arg);  // which is gone after the first pause
+    Job& job = copy.job;
     sanitizer::arrive_in_fiber(job.rest.watched, true);
-    const int value = job.watched_function(job.watched_args);
+    const int value = copy.function(copy.args);
     sanitizer::leave_fiber(job.rest.watched, true);
     return value;
 }
@@ -209,10 +236,9 @@ int go_into_new(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_WAIT_CTX*
     become_current(self, job, job.name(), handle, result);
     const arch::FpMode mode = fp_mode(job.fiber, bits);
     if constexpr (sanitizer::watched) {
-        job.watched_function = function;
-        job.watched_args = args;
+        Watched watched{job, function, args};
         sanitizer::leave_to_fiber(job.rest.watched);
-        const int status = arch::start(&self.outside, job.top, run_watched, &job, &job, mode);
+        const int status = arch::start(&self.outside, job.top, run_watched, &watched, &job, mode);
         if (status == ASYNC_PAUSE)
             sanitizer::arrive_outside(job.rest.watched);
         return status;
@@ -223,6 +249,7 @@ int go_into_new(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_WAIT_CTX*
 int start(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result, JobFunction function, void* args,
           std::size_t size) {
     ThreadState& self = this_thread;
+    note_use(self);
     self.pool.settle();
     if (self.pool.first_idle() == nullptr) {
         Reason reason = enter(self);
@@ -287,6 +314,7 @@ int go_into_paused(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_JOB* n
 int resume_paused(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_JOB* name, int* result,
                   int value) {
     job.fiber.unusual &= ~unusual::is_seen;
+    note_use(self);
     self.pool.settle();
     enter_from_outer(self, job);
     run_enter_hooks(self, job, name);
@@ -357,6 +385,7 @@ int pause(ASYNC_JOB* name) {
         self.mailbox->queue_again(job.slot);
     }
     run_leave_hooks(self, job);
+    note_use(self);
     self.pool.settle();
     const bool is_first = (job.fiber.unusual & unusual::is_fresh) != 0;
     if (is_first) {
@@ -393,6 +422,7 @@ void report_end(const ThreadState& self, Job& job, int value) {
 
 [[gnu::noinline]] int end_the_long_way(Job& job, int value) {
     ThreadState& self = this_thread;
+    note_use(self);
     run_leave_hooks(self, job);
     if ((job.fiber.unusual & unusual::has_locals) != 0) {
         const int error_number = *self.places.error_number;
@@ -551,10 +581,6 @@ bool share_fp_mode(bool share) noexcept {
     const bool before = (self.special & unusual::shares_fp_mode) != 0;
     set_fp_mode(self, share);
     return before;
-}
-
-std::size_t left_behind() noexcept {
-    return abandoned.load(std::memory_order_relaxed);
 }
 
 [[gnu::cold, gnu::noinline]] int fail(Reason reason, const char* function) noexcept {

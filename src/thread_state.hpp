@@ -44,7 +44,7 @@ struct alignas(64) ThreadState {
     SlotFree slot_free;
     ThreadEntry entry;
     unsigned long long libraries = 0;  // in the process when it was last looked for them
-    int exit_rounds = 0;               // of the thread's key destructors
+    int exit_rounds = 0;               // in which the key's destructor was called
     SwitchHooks hooks;                 // with unusual::has_hooks only
     ExceptionGlobals no_exceptions{};  // where no C++ runtime is in the process
 
@@ -91,9 +91,6 @@ Reason remove_switch_hook(const SwitchHook& hook) noexcept;
 
 // Returns what was.
 bool share_fp_mode(bool share) noexcept;
-
-// Jobs in flight on threads that have ended.
-std::size_t left_behind() noexcept;
 
 // Raises a reason for a function of the public interface, and returns 0.
 int fail(Reason reason, const char* function) noexcept;

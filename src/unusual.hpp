@@ -15,6 +15,7 @@ inline constexpr std::uint32_t has_hooks = 2;        // asyncjob_add_switch_hook
 inline constexpr std::uint32_t has_lib_ctx = 4;      // some side's is not the process's
 inline constexpr std::uint32_t is_watched = 8;       // by memcheck
 inline constexpr std::uint32_t stamps_pauses = 16;   // notes the time of each
+inline constexpr std::uint32_t is_new_child = 32;    // of a fork, without a use of jobs yet
 
 // Of a job.
 inline constexpr std::uint32_t is_nested = 128;  // runs, and was entered from another job

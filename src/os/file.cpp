@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <climits>
 #include <cstdio>
 
 namespace asyncjob::os {
@@ -40,29 +39,23 @@ bool write_and_close(int fd, const char* text, std::size_t size) {
 
 }  // namespace
 
-bool replace_file(const char* path, const char* text, std::size_t size) noexcept {
+bool replace_file(const char* path, const char* beside, const char* text,
+                  std::size_t size) noexcept {
     struct stat there {};
     if (stat(path, &there) == 0 && !S_ISREG(there.st_mode)) {
         const int device = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
         return device >= 0 && write_and_close(device, text, size);
     }
-    char temporary[PATH_MAX];
-    const int length =
-        std::snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, static_cast<long>(getpid()));
-    if (length < 0 || static_cast<std::size_t>(length) >= sizeof temporary) {
-        errno = ENAMETOOLONG;
-        return false;
-    }
     constexpr mode_t all_may_read = 0644;
     // What has its name may be left over, or somebody else's who waits for it.
-    (void)unlink(temporary);
-    const int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, all_may_read);
+    (void)unlink(beside);
+    const int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, all_may_read);
     if (fd < 0)
         return false;
-    if (write_and_close(fd, text, size) && std::rename(temporary, path) == 0)
+    if (write_and_close(fd, text, size) && std::rename(beside, path) == 0)
         return true;
     const int why = errno;
-    (void)unlink(temporary);
+    (void)unlink(beside);
     errno = why;
     return false;
 }

@@ -8,10 +8,19 @@
  *   refuse N   has N starts refused
  *   thread N   has a thread leave N jobs behind
  *   fork N     has a child finish N jobs and exit, and waits for it
+ *   fork-only N    has a child exit that does nothing with jobs, and waits for it
+ *   fork-resume N  has a child resume a paused job N times and exit, and waits for it
  *   chdir DIR  goes to another folder
+ *   title TEXT     overwrites its name, as setproctitle() does
+ *   exit-in-job N  exits in a job with a stack of N bytes
+ *   exit-in-lock N, exit-in-stats N  exits in a signal handler that comes before the N-th
+ *              unlocking of a mutex, in the start of a job or in asyncjob_stats()
  *   _exit N, abort N   end without exit()
  */
+#define _GNU_SOURCE /* RTLD_NEXT */
+#include <dlfcn.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,11 +96,78 @@ static void on_thread(long count) {
     expect(pthread_join(thread, NULL), 0);
 }
 
-static void in_child(long count) {
+static void do_nothing(long count) {
+    (void)count;
+}
+
+/* Whose job pauses once for each of its resumes, and then once more. */
+static int pause_often(void* count) {
+    long left = *(long*)count;
+    while (left-- >= 0)
+        ASYNC_pause_job();
+    return 0;
+}
+static ASYNC_JOB* paused;
+static void resume(long count) {
+    int result = 0;
+    while (count-- > 0)
+        expect(ASYNC_start_job(&paused, NULL, &result, NULL, NULL, 0), ASYNC_PAUSE);
+}
+static void pause_once_more(long count) {
+    int result = 0;
+    expect(ASYNC_start_job(&paused, NULL, &result, pause_often, &count, sizeof count), ASYNC_PAUSE);
+}
+
+static int exit_now(void* args) {
+    (void)args;
+    exit(0);
+}
+
+static void exit_in_job(long stack) {
+    ASYNC_JOB* job = NULL;
+    int result = 0;
+    asyncjob_thread_options options;
+    expect(asyncjob_options_default(&options, sizeof options), 1);
+    options.stack_size = (size_t)stack;
+    expect(asyncjob_init_thread(&options), 1);
+    (void)ASYNC_start_job(&job, NULL, &result, exit_now, NULL, 0);
+}
+
+static long unlocks_left;
+
+/* Binds before libc's, for the library. */
+int pthread_mutex_unlock(pthread_mutex_t* mutex) {
+    static int (*next)(pthread_mutex_t*);
+    if (next == NULL)
+        *(void**)&next = dlsym(RTLD_NEXT, "pthread_mutex_unlock");
+    if (unlocks_left > 0 && --unlocks_left == 0)
+        raise(SIGUSR1);
+    return next(mutex);
+}
+
+static void exit_on_signal(int number) {
+    (void)number;
+    exit(0);
+}
+
+static void exit_in_lock(long unlocks) {
+    signal(SIGUSR1, exit_on_signal);
+    unlocks_left = unlocks;
+    finish(1);
+}
+
+static void exit_in_stats(long unlocks) {
+    asyncjob_stats_t stats;
+    signal(SIGUSR1, exit_on_signal);
+    unlocks_left = unlocks;
+    (void)asyncjob_stats(&stats, sizeof stats, ASYNCJOB_STATS_PROCESS);
+}
+
+static void in_child(void (*what)(long), long count) {
     int status = 0;
     const pid_t child = fork();
     if (child == 0) {
-        finish(count);
+        what(count);
         exit(0);
     }
     expect(waitpid(child, &status, 0) == child && status == 0, 1);
@@ -113,7 +189,20 @@ int main(int argc, char** argv) {
         else if (strcmp(what, "thread") == 0)
             on_thread(count);
         else if (strcmp(what, "fork") == 0)
-            in_child(count);
+            in_child(finish, count);
+        else if (strcmp(what, "fork-only") == 0)
+            in_child(do_nothing, count);
+        else if (strcmp(what, "fork-resume") == 0) {
+            pause_once_more(count);
+            in_child(resume, count);
+        } else if (strcmp(what, "title") == 0)
+            memcpy(argv[0], argv[at + 1], strlen(argv[at + 1]));
+        else if (strcmp(what, "exit-in-job") == 0)
+            exit_in_job(count);
+        else if (strcmp(what, "exit-in-lock") == 0)
+            exit_in_lock(count);
+        else if (strcmp(what, "exit-in-stats") == 0)
+            exit_in_stats(count);
         else if (strcmp(what, "chdir") == 0)
             expect(chdir(argv[at + 1]), 0);
         else if (strcmp(what, "_exit") == 0)

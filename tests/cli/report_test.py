@@ -27,10 +27,11 @@ class Report(ProgramTest):
         self.assertEqual(result.returncode, status, result.stderr)
         return result
 
-    def read(self, path=None):
+    def read(self, path=None, partial=False):
         with open(path or self.path, encoding="utf-8") as file:
             report = json.load(file)
-        self.assertEqual(set(report), NUMBERS | {"program", "pid"})
+        self.assertEqual(set(report), NUMBERS | {"program", "pid", "partial"})
+        self.assertIs(report["partial"], partial)
         return report
 
     def expect_numbers(self, report, **numbers):
@@ -80,6 +81,34 @@ class Report(ProgramTest):
         self.env["LD_PRELOAD"] = os.environ["CLI_LIBRARY"]
         self.run_jobs("-c", f"{JOBS} finish 7; true", program=shutil.which("sh"))
         self.expect_numbers(self.read(), finished=7)
+
+    def test_is_not_written_by_a_child_that_uses_none_of_its_parents_jobs(self):
+        self.run_jobs("finish", "2", "leave", "1", "fork-only", "1", "_exit", "0")
+        self.assertEqual(self.files(), [])
+        self.run_jobs("finish", "2", "fork", "1", "_exit", "0")
+        self.expect_numbers(self.read(), finished=3)
+
+    def test_is_written_by_a_child_that_only_resumes_a_job_of_its_parents(self):
+        self.run_jobs("finish", "2", "fork-resume", "1", "_exit", "0")
+        self.expect_numbers(self.read(), started=3, finished=2, paused=1)
+
+    def test_has_the_name_of_a_program_that_overwrites_it(self):
+        self.run_jobs("finish", "1", "title", "worker process 1 of 2")
+        self.expect_numbers(self.read(), program="cli_jobs", finished=1)
+
+    def test_is_written_on_the_stack_of_the_smallest_job(self):
+        self.run_jobs("exit-in-job", "16384")
+        self.expect_numbers(self.read(), started=1, finished=0, live=1)
+
+    def test_of_an_exit_within_the_library_is_partial_or_said_not_to_be_written(self):
+        # In the list of threads; and in that of the thread's jobs.
+        result = self.run_jobs("finish", "1", "exit-in-stats", "1")
+        self.assertIn("not written: the process ended within the library", result.stderr)
+        self.assertEqual(self.files(), [])
+        result = self.run_jobs("thread", "3", "cancel", "2", "leave", "2", "exit-in-lock", "1")
+        self.assertEqual(result.stderr, "")
+        self.expect_numbers(self.read(partial=True), started=3, finished=0, left_behind=3,
+                            cancelled=2, threads=1, live=0)
 
     def test_is_not_written_by_what_ends_without_exit(self):
         for how, status in ("_exit", 0), ("abort", -6):
