@@ -4,14 +4,15 @@
 //
 // May be called in a signal handler: no memory is allocated, no lock is waited for that the
 // interrupted code may hold, and what other threads may be changing is copied by the kernel, which
-// fails where there is nothing instead of faulting.
+// fails where there is nothing instead of faulting. No lock is held while a line is written or a
+// symbol looked for, which may take any time.
 //
 // Owner: capi_stats.cpp. Threads: any. Next layer down: threads.hpp, wait_ctx.hpp.
 #pragma once
 
 namespace asyncjob {
 
-// False: not all could be written, and errno says why.
+// False: not all could be written, and errno says why; else errno stays.
 [[nodiscard]] bool dump(int fd) noexcept;
 
 }  // namespace asyncjob

@@ -1,15 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // asyncjob_dump(): which jobs it lists and what it says of each; in signal handlers too.
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 
 #include <algorithm>
 #include <barrier>
 #include <cerrno>
 #include <csignal>
 #include <ctime>
+#include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <sstream>
@@ -23,6 +33,27 @@ extern "C" __attribute__((visibility("default"), noinline)) int dump_test_waits_
     const int resumed = ASYNC_pause_job();
     __asm__ volatile("" ::: "memory");  // no tail call
     return resumed + 6;
+}
+
+namespace {
+
+std::atomic<bool> locks_are_taken = false;
+std::function<void()> in_constructor;
+
+}  // namespace
+
+// Binds before libc's, for the library under test.
+#if !ASYNCJOB_TEST_TSAN
+extern "C" __attribute__((visibility("default"))) int pthread_mutex_trylock(pthread_mutex_t* lock) {
+    static const auto next =
+        reinterpret_cast<int (*)(pthread_mutex_t*)>(dlsym(RTLD_NEXT, "pthread_mutex_trylock"));
+    return locks_are_taken ? EBUSY : next(lock);
+}
+#endif
+
+// Called by the plugin's constructor, while the loader's lock is held by its thread.
+extern "C" __attribute__((visibility("default"))) void asyncjob_test_in_constructor() {
+    in_constructor();
 }
 
 namespace test {
@@ -43,13 +74,16 @@ std::vector<Line> lines_of(const std::string& text) {
     return lines;
 }
 
-std::vector<Line> dumped() {
-    const int fd = memfd_create("dump", 0);
+std::string text_dumped(int fd = memfd_create("dump", 0)) {
     EXPECT_EQ(asyncjob_dump(fd), 1);
     std::string text(static_cast<std::size_t>(lseek(fd, 0, SEEK_END)), '\0');
     EXPECT_EQ(pread(fd, text.data(), text.size(), 0), static_cast<ssize_t>(text.size()));
     close(fd);
-    return lines_of(text);
+    return text;
+}
+
+std::vector<Line> dumped() {
+    return lines_of(text_dumped());
 }
 
 std::string hex(const void* address) {
@@ -340,6 +374,256 @@ TEST_F(Dump, WhileOtherThreadsMakeAndDestroyJobsIsOfJobsThatThereAre) {
         for (std::thread& thread : threads)
             thread.join();
         EXPECT_TRUE(dumped().empty());
+    });
+}
+
+using Jobs = std::vector<std::unique_ptr<TestJob>>;
+
+Jobs paused_jobs(std::size_t count) {
+    Jobs jobs;
+    for (std::size_t i = 0; i < count; ++i) {
+        jobs.push_back(std::make_unique<TestJob>([] { ASYNC_pause_job(); }));
+        EXPECT_EQ(jobs.back()->go(), ASYNC_PAUSE);
+    }
+    return jobs;
+}
+
+void finish(Jobs& jobs) {
+    for (const auto& job : jobs)
+        EXPECT_EQ(job->go(), ASYNC_FINISH);
+    jobs.clear();
+}
+
+TEST_F(Dump, OfManyJobsOfSeveralThreadsHasEachOnce) {
+    in_a_child([] {
+        constexpr std::size_t threads = 5;
+        std::barrier all(threads + 1);
+        std::vector<std::thread> others;
+        for (std::size_t i = 0; i < threads; ++i) {
+            others.emplace_back([&all, i] {
+                Jobs jobs = paused_jobs(13 * i);
+                all.arrive_and_wait();
+                all.arrive_and_wait();
+                finish(jobs);
+            });
+        }
+        all.arrive_and_wait();
+        Jobs own = paused_jobs(32);
+        std::map<std::string, int> lines_of_thread;
+        std::map<std::string, int> lines_of_job;
+        for (const Line& line : dumped()) {
+            ++lines_of_thread[line.at("thread")];
+            ++lines_of_job[line.at("job")];
+        }
+        EXPECT_EQ(lines_of_job.size(), 32U + 13 * (1 + 2 + 3 + 4));
+        for (const auto& [job, lines] : lines_of_job)
+            EXPECT_EQ(lines, 1) << job;
+        EXPECT_EQ(lines_of_thread.size(), threads) << "one has no jobs";
+        EXPECT_EQ(lines_of_thread[own_thread()], 32);
+        all.arrive_and_wait();
+        for (std::thread& other : others)
+            other.join();
+        finish(own);
+    });
+}
+
+// A dump that waits in write(), for a reader.
+class StuckDump {
+  public:
+    StuckDump() {
+        EXPECT_EQ(pipe(ends_), 0);
+        size_ = fcntl(ends_[1], F_SETPIPE_SZ, 4096);
+        EXPECT_GT(size_, 0);
+        thread_ = std::thread([this] {
+            EXPECT_EQ(asyncjob_dump(ends_[1]), 1);
+            close(ends_[1]);
+        });
+        pollfd first{ends_[0], POLLIN, 0};
+        EXPECT_EQ(poll(&first, 1, 60'000), 1);
+    }
+    std::vector<Line> lines() {
+        std::string text;
+        char some[512];
+        for (ssize_t size = 0; (size = read(ends_[0], some, sizeof some)) > 0;)
+            text.append(some, static_cast<std::size_t>(size));
+        EXPECT_GT(text.size(), 2 * static_cast<std::size_t>(size_)) << "it was not stuck";
+        thread_.join();
+        close(ends_[0]);
+        return lines_of(text);
+    }
+
+  private:
+    int ends_[2] = {-1, -1};
+    int size_ = 0;
+    std::thread thread_;
+};
+
+TEST_F(Dump, ThatNobodyReadsHoldsNeitherJobsNorThreadsNorForksUp) {
+    in_a_child([] {
+        alarm(60);
+        asyncjob_thread_options options;
+        asyncjob_options_default(&options, sizeof options);
+        options.idle_high_water = 0;
+        EXPECT_EQ(asyncjob_init_thread(&options), 1);
+        Jobs jobs = paused_jobs(100);
+        std::map<std::string, int> lines_of_job;
+        StuckDump stuck;
+        // The newest, which has been seen, and one that has not.
+        std::unique_ptr<TestJob> gone = std::move(jobs.back());
+        jobs.pop_back();
+        EXPECT_EQ(jobs[50]->go(), ASYNC_FINISH);  // and is destroyed
+        jobs.erase(jobs.begin() + 50);
+        EXPECT_EQ(gone->go(), ASYNC_FINISH);
+        Jobs later = paused_jobs(40);
+        if (!under_tsan) {
+            EXPECT_TRUE(passes_in_child([] { expect_jobs_work(); }));
+        }
+        std::thread(expect_jobs_work).join();
+        for (const Line& line : stuck.lines())
+            ++lines_of_job[line.at("job")];
+        for (const auto& job : jobs)
+            EXPECT_EQ(lines_of_job[hex(job->handle)], 1);
+        for (const auto& job : later)
+            EXPECT_EQ(lines_of_job[hex(job->handle)], 0);
+        finish(jobs);
+        finish(later);
+    });
+}
+
+// The thread of a constructor has the loader's lock, which the look-up of a symbol waits for.
+TEST_F(Dump, WaitsForTheLoaderWithoutHoldingUpAConstructorThatUsesJobs) {
+    in_a_child([] {
+        alarm(60);
+        int ends[2];
+        ASSERT_EQ(pipe(ends), 0);
+        // What it finds in other libraries by a look-up, it finds now.
+        EXPECT_TRUE(dumped().empty());
+        std::barrier ready(2);
+        std::barrier loading(2);
+        std::thread dumping([&] {
+            // The line of the running job comes first, and needs no symbol.
+            TestJob paused([] { ASYNC_pause_job(); });
+            EXPECT_EQ(paused.go(), ASYNC_PAUSE);
+            TestJob running([&] {
+                ready.arrive_and_wait();
+                loading.arrive_and_wait();
+                EXPECT_EQ(asyncjob_dump(ends[1]), 1);
+            });
+            EXPECT_EQ(running.go(), ASYNC_FINISH);
+            EXPECT_EQ(paused.go(), ASYNC_FINISH);
+        });
+        ready.arrive_and_wait();
+        in_constructor = [&] {
+            loading.arrive_and_wait();
+            pollfd line{ends[0], POLLIN, 0};
+            EXPECT_EQ(poll(&line, 1, 30'000), 1);
+            expect_jobs_work();
+        };
+        void* const plugin = dlopen(LOADER_PLUGIN, RTLD_NOW);
+        EXPECT_NE(plugin, nullptr) << dlerror();
+        dumping.join();
+        close(ends[1]);
+        std::string text(4096, '\0');
+        text.resize(static_cast<std::size_t>(read(ends[0], text.data(), text.size())));
+        close(ends[0]);
+        const std::vector<Line> lines = lines_of(text);
+        ASSERT_EQ(lines.size(), 2U) << text;
+        EXPECT_EQ(lines[0].at("state"), "running");
+        EXPECT_EQ(lines[1].at("state"), "paused");
+    });
+}
+
+// As some containers do.
+void refuse_process_vm_readv() {
+    sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_readv, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog program{sizeof filter / sizeof filter[0], filter};
+    EXPECT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    EXPECT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+TEST_F(Dump, SaysTheSameWhereOneMayNotReadProcessMemory) {
+    in_a_child([] {
+        ASYNC_WAIT_CTX* const wait = ASYNC_WAIT_CTX_new();
+        EXPECT_EQ(ASYNC_WAIT_CTX_set_wait_fd(wait, wait, 12, nullptr, nullptr), 1);
+        TestJob job([] { ASYNC_pause_job(); }, wait);
+        EXPECT_EQ(job.go(), ASYNC_PAUSE);
+        const std::string before = text_dumped();
+        EXPECT_EQ(lines_of(before).size(), 1U);
+        refuse_process_vm_readv();
+        errno = ENOENT;
+        EXPECT_EQ(text_dumped(), before);
+        EXPECT_EQ(job.go(), ASYNC_FINISH);
+        ASYNC_WAIT_CTX_free(wait);
+    });
+}
+
+TEST_F(Dump, ThatCannotLookAtJobsSaysSo) {
+    in_a_child([] {
+        Jobs jobs = paused_jobs(3);
+        refuse_process_vm_readv();
+        const int fd = memfd_create("dump", 0);
+        rlimit none{};
+        EXPECT_EQ(getrlimit(RLIMIT_NOFILE, &none), 0);
+        none.rlim_cur = 0;
+        EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+        errno = ENOENT;
+        EXPECT_EQ(asyncjob_dump(fd), 1);
+        EXPECT_EQ(errno, ENOENT);
+        EXPECT_EQ(
+            text_dumped(fd),
+            std::string("# jobs cannot be looked at: process_vm_readv() is refused, and there "
+                        "is no pipe to be had\n") +
+                "# jobs cannot be looked at: process_vm_readv() is refused, and there is no "
+                "pipe to be had\n");
+        finish(jobs);
+    });
+}
+
+TEST_F(Dump, ShowsFdsAsTheyAre) {
+    in_a_child([] {
+        ASYNC_WAIT_CTX* const wait = ASYNC_WAIT_CTX_new();
+        int keys[3];
+        int key = 0;
+        for (const int fd : {0, -1, std::numeric_limits<int>::min()})
+            EXPECT_EQ(ASYNC_WAIT_CTX_set_wait_fd(wait, &keys[key++], fd, nullptr, nullptr), 1);
+        TestJob job([] { ASYNC_pause_job(); }, wait);
+        EXPECT_EQ(job.go(), ASYNC_PAUSE);
+        EXPECT_EQ(line_of(dumped(), job.handle)["fds"], "-2147483648,-1,0");
+        EXPECT_EQ(job.go(), ASYNC_FINISH);
+        ASYNC_WAIT_CTX_free(wait);
+    });
+}
+
+// It waits for the lock with poll(), which signals interrupt.
+TEST_F(Dump, LeavesErrnoAndSaysThatALockIsHeld) {
+    if (under_tsan)
+        GTEST_SKIP() << "the tool has a pthread_mutex_trylock() of its own";
+    in_a_child([] {
+        Jobs jobs = paused_jobs(2);
+        struct sigaction interrupts {};
+        interrupts.sa_handler = [](int) {};
+        sigaction(SIGALRM, &interrupts, nullptr);
+        const itimerval often{{0, 300}, {0, 300}};
+        EXPECT_EQ(setitimer(ITIMER_REAL, &often, nullptr), 0);
+        const int fd = memfd_create("dump", 0);
+        locks_are_taken = true;
+        errno = ENOENT;
+        const int done = asyncjob_dump(fd);
+        const int after = errno;
+        locks_are_taken = false;
+        const itimerval never{};
+        EXPECT_EQ(setitimer(ITIMER_REAL, &never, nullptr), 0);
+        EXPECT_EQ(done, 1);
+        EXPECT_EQ(after, ENOENT);
+        const std::string text = text_dumped(fd);
+        EXPECT_EQ(text.substr(0, text.find('\n')), "# the list of threads is in use: try again");
+        EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3) << text;
+        finish(jobs);
     });
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A library whose constructor has something to do: what loader_test.cpp wants. */
+ * A library whose constructor has something to do: what loader_test.cpp and
+ * dump_test.cpp want. */
 
 void asyncjob_test_in_constructor(void);
 

@@ -384,16 +384,17 @@ int asyncjob_can_pause(void);
  * (link programs with -rdynamic), else file and offset, for addr2line. Where pauses go through
  * other calls of this library, asyncjob_pause_until() say, or a sanitizer watches, that is in the
  * library; with ucontext it is not known. What is not known is "-". A line that begins with # says
- * why the jobs of a thread are not listed.
+ * why the jobs of a thread, or all, are not listed.
  *
  * It may be called in a signal handler: it allocates nothing, and does not wait for what the
  * interrupted code has locked. (The look-up of a symbol, dladdr(), is not promised to be safe
  * there: it takes the loader's lock, which only a thread within dlopen() has for long.) Other
  * threads go on meanwhile, and may be in the midst of changing what is copied from them, so the
- * fds of another thread's job are a good guess. Those that make or destroy a job wait until the
- * lines of theirs are written: an fd that nobody reads from holds them up.
+ * fds of another thread's job are a good guess. A job that is there all the time is listed once,
+ * one that ends meanwhile may be, and those that are made meanwhile are not. An fd that nobody
+ * reads from holds no other thread up.
  *
- * Returns 1; or 0 with the errno of write(). Raises no reason. Any thread.
+ * Returns 1, with errno as it was; or 0 with that of write(). Raises no reason. Any thread.
  */
 int asyncjob_dump(int fd);
 
@@ -413,8 +414,8 @@ ASYNC_JOB** asyncjob_find_handle(const void* object, size_t size);
 
 /*
  * How many jobs were left behind, paused, by threads that have ended, since the process
- * began: their stacks and what their frames hold can never be given back. More than 0 is a
- * defect in the program, for which there is asyncjob_cancel_all(). Any thread.
+ * began, or was forked: their stacks and what their frames hold can never be given back. More than
+ * 0 is a defect in the program, for which there is asyncjob_cancel_all(). Any thread.
  */
 size_t asyncjob_left_behind(void);
 

@@ -63,7 +63,8 @@ struct Range {
 [[nodiscard]] std::byte* lowest_resident(std::byte* low, std::byte* high) noexcept;
 
 // Copies what another thread may be changing, or may have unmapped: the kernel does it. False if
-// it cannot. May be called in a signal handler.
+// it cannot, or has to do it through a pipe and there are no fds, or more than PIPE_BUF bytes. May
+// be called in a signal handler.
 [[nodiscard]] bool copy_memory(void* to, const void* from, std::size_t size) noexcept;
 
 // Gives the resident pages of ranges back, which read as zero afterwards. Guards stay.
