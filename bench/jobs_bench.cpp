@@ -314,6 +314,7 @@ int run_jobs_bench(int argc, char** argv) {
     add_ucontext_benchmarks();
     add_floor_benchmarks();
     add_wake_benchmarks();
+    add_cxx_benchmarks();
     benchmark::RunSpecifiedBenchmarks();
     return 0;
 }
