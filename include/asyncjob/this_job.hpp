@@ -134,6 +134,18 @@ inline Resumed resumed(int meaning) {
     return static_cast<Resumed>(meaning);
 }
 
+// What nanoseconds cannot count becomes the nearest that they can, and no time is negative. The
+// comparison is of doubles, as a number of hours may exceed what any other unit can count.
+template <typename Rep, typename Period>
+std::chrono::nanoseconds in_nanoseconds(std::chrono::duration<Rep, Period> time) {
+    using std::chrono::nanoseconds;
+    if (time <= time.zero())
+        return nanoseconds::zero();
+    if (std::chrono::duration<double>(time) >= std::chrono::duration<double>(nanoseconds::max()))
+        return nanoseconds::max();
+    return std::chrono::ceil<nanoseconds>(time);
+}
+
 // A job-local value of a type and a tag. Its key is made once, and kept for good.
 template <typename T, typename Tag>
 struct Local {
@@ -249,12 +261,11 @@ inline Resumed wait() {
 template <typename Duration>
 Resumed wait_until(std::chrono::time_point<std::chrono::steady_clock, Duration> deadline) {
     // steady_clock is CLOCK_MONOTONIC, whose times are not negative.
-    const auto time = std::max(deadline.time_since_epoch(), Duration::zero());
+    const auto time = detail::in_nanoseconds(deadline.time_since_epoch());
     const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
     timespec at{};
     at.tv_sec = static_cast<std::time_t>(seconds.count());
-    at.tv_nsec = static_cast<long>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(time - seconds).count());
+    at.tv_nsec = static_cast<long>((time - seconds).count());
     const int meaning = asyncjob_pause_until(&at);
     if (meaning == ASYNCJOB_PAUSE_FAILED)
         detail::fail("asyncjob::this_job::wait_until");
@@ -274,13 +285,9 @@ Resumed wait_until(std::chrono::time_point<std::chrono::steady_clock, Duration> 
 //     assert(job.resume() && job.result() == asyncjob::Resumed::timed_out);
 template <typename Rep, typename Period>
 Resumed wait_for(std::chrono::duration<Rep, Period> time) {
-    using Clock = std::chrono::steady_clock;
-    const Clock::time_point now = Clock::now();
-    const Clock::duration longest = Clock::time_point::max() - now;
-    // As double, since a number of hours may exceed what nanoseconds can count.
-    if (std::chrono::duration<double>(time) >= std::chrono::duration<double>(longest))
-        return wait_until(Clock::time_point::max());
-    return wait_until(now + std::chrono::ceil<Clock::duration>(time));
+    const auto now = std::chrono::steady_clock::now();
+    const std::chrono::nanoseconds longest = std::chrono::steady_clock::time_point::max() - now;
+    return wait_until(now + std::min(detail::in_nanoseconds(time), longest));
 }
 
 // The current job's value of this type: made by T() when the job first asks, destroyed when the
