@@ -194,14 +194,13 @@ namespace this_job {
 // Example:
 //     auto job = asyncjob::make_job(nullptr, [] {
 //         std::thread worker([handle = asyncjob::this_job::handle()] { asyncjob::wake(handle); });
-//         const asyncjob::Resumed meaning = asyncjob::this_job::wait();
+//         while (asyncjob::this_job::wait() != asyncjob::Resumed::woken) {
+//         }
 //         worker.join();
-//         return meaning;
 //     });
 //     pollfd ready{asyncjob::ready_fd(), POLLIN, 0};
 //     while (!job.resume())
 //         poll(&ready, 1, -1);
-//     assert(job.result() == asyncjob::Resumed::woken);
 [[nodiscard]] inline Handle handle() {
     ASYNC_JOB* const job = current();
     asyncjob_handle handle{};
@@ -280,8 +279,10 @@ Resumed wait_until(std::chrono::time_point<std::chrono::steady_clock, Duration> 
 //     });
 //     pollfd ready{asyncjob::ready_fd(), POLLIN, 0};
 //     ASYNC_JOB* jobs[1];
-//     assert(!job.resume() && poll(&ready, 1, 10000) == 1);
-//     assert(asyncjob::take_ready(jobs) == 1 && jobs[0] == job.native_handle());
+//     assert(!job.resume());
+//     while (asyncjob::take_ready(jobs) == 0)
+//         poll(&ready, 1, -1);
+//     assert(jobs[0] == job.native_handle());
 //     assert(job.resume() && job.result() == asyncjob::Resumed::timed_out);
 template <typename Rep, typename Period>
 Resumed wait_for(std::chrono::duration<Rep, Period> time) {

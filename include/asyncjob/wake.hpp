@@ -87,7 +87,11 @@ inline bool wake(const Handle& handle) {
 //
 // Example:
 //     pollfd ready{asyncjob::ready_fd(), POLLIN, 0};
-//     assert(poll(&ready, 1, 0) == 0);  // no job was woken
+//     if (poll(&ready, 1, 0) == 1) {
+//         ASYNC_JOB* jobs[16];
+//         const std::size_t count = asyncjob::take_ready(jobs);
+//         assert(count <= 16);  // and at times 0
+//     }
 [[nodiscard]] inline int ready_fd() {
     const int fd = asyncjob_ready_fd();
     if (fd < 0)

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Makes tests of the examples in the comments of the C++ headers, each of which looks so:
+
+    // Example:
+    //     assert(asyncjob::this_job::current() == nullptr);
+
+and checks that the examples name all that is public in the headers.
+Usage: header_examples.py OUTPUT.cpp HEADER..."""
+
+import os
+import re
+import sys
+
+PRELUDE = """\
+// Made by header_examples.py of the comments in the C++ headers.
+#undef NDEBUG
+#include <cassert>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include <gtest/gtest.h>
+"""
+
+EXAMPLE = re.compile(r"^ *// Example:$")
+CODE = re.compile(r"^ *//(?:     (.*)| *)$")
+COMMENT = re.compile(r" *//.*$")
+
+# What a declaration begins with, up to the name that it declares. The headers are in the project's
+# format: namespaces are not indented, members are by four columns.
+TYPE = re.compile(r"^(?: {4})?(?:class|struct|enum class|union)(?: \[\[\w+\]\])? (\w+)\b.* \{")
+FUNCTION = re.compile(
+    r"^(?: {4})?(?!friend\b|return\b|static_assert|using\b|explicit operator|namespace\b|\s)"
+    r"[\w:&*<>,\[\] ]*?[ *&](\w+)\(.*$"
+)
+
+
+def examples_of(lines):
+    """(line number, code) of each."""
+    examples = []
+    code = None
+    for number, line in enumerate(lines, 1):
+        match = CODE.match(line) if code is not None else None
+        if match:
+            code.append(match[1] or "")
+        else:
+            code = None
+        if EXAMPLE.match(line):
+            code = []
+            examples.append((number, code))
+    return [(number, "\n".join(code).rstrip()) for number, code in examples]
+
+
+def public_names(lines):
+    """(line number, name) of each type and function that is not in a namespace detail, nor
+    private."""
+    names = []
+    in_detail = is_private = False
+    for number, line in enumerate(lines, 1):
+        line = COMMENT.sub("", line)
+        if line.startswith("namespace detail"):
+            in_detail = True
+        elif line.startswith("}") and "namespace detail" in lines[number - 1]:
+            in_detail = False
+        elif re.match(r"^(class|struct|}|  public:)", line):
+            is_private = False
+        elif line.startswith("  private:"):
+            is_private = True
+        match = TYPE.match(line) or FUNCTION.match(line)
+        if match and not in_detail and not is_private:
+            names.append((number, match[1]))
+    return names
+
+
+def main():
+    output, *headers = sys.argv[1:]
+    text = [PRELUDE]
+    text += [f"#include <asyncjob/{os.path.basename(header)}>" for header in headers]
+    names, all_code = [], ""
+    for header in headers:
+        with open(header, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        stem = re.sub(r"\W", "_", os.path.basename(header))
+        for number, code in examples_of(lines):
+            if not code:
+                sys.exit(f"{header}:{number}: an example without code, indented by four more")
+            text += [f"TEST(HeaderExamples, {stem}_{number}) {{"]
+            text += [f'#line {number + 1} "{header}"', code, "}"]
+            all_code += code + "\n"
+        names += [(header, *name) for name in public_names(lines)]
+
+    status = 0
+    for header, number, name in names:
+        if not re.search(rf"\b{name}\b", all_code):
+            print(f"{header}:{number}: no example names {name}", file=sys.stderr)
+            status = 1
+    # What the headers are known to have, lest the patterns above find too little.
+    for name in ("WaitContext", "Cancelled", "set_wait_fd", "Job", "resume", "pause", "BlockPause", "local"):
+        if name not in {found for _, _, found in names}:
+            print(f"header_examples.py: {name} is not found in the headers", file=sys.stderr)
+            status = 1
+    if status == 0:
+        with open(output, "w", encoding="utf-8") as file:
+            file.write("\n".join(text) + "\n")
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()
