@@ -178,6 +178,13 @@ class Core {
     std::exception_ptr exception_;
 };
 
+// A callable whose result becomes an R without a cast. (Not all libraries hold that R, if it cannot
+// be moved, becomes itself.)
+template <typename Callable, typename R>
+concept Returns = std::is_invocable_v<std::decay_t<Callable>> &&
+    (std::is_same_v<std::invoke_result_t<std::decay_t<Callable>>, R> ||
+     std::is_invocable_r_v<R, std::decay_t<Callable>>);
+
 // Where the result of a job is put: it need be neither movable nor default-constructible.
 template <typename R>
 class Result {
@@ -309,15 +316,13 @@ class Job {
     // The context is for what the job waits for, and must outlive it.
     //
     // Throws std::bad_alloc, and what the callable's constructor throws.
-    template <typename Callable>
-    requires std::is_invocable_r_v<R, std::decay_t<Callable>> Job(WaitContext& wait,
-                                                                  Callable&& callable)
+    template <detail::Returns<R> Callable>
+    Job(WaitContext& wait, Callable&& callable)
         : Job(wait.native_handle(), std::forward<Callable>(callable)) {}
 
     // The same with C's context, which may be NULL for a job that others know to resume.
-    template <typename Callable>
-    requires std::is_invocable_r_v<R, std::decay_t<Callable>> Job(ASYNC_WAIT_CTX* wait,
-                                                                  Callable&& callable)
+    template <detail::Returns<R> Callable>
+    Job(ASYNC_WAIT_CTX* wait, Callable&& callable)
         : core_(new detail::CoreOfCallable<R, std::decay_t<Callable>>(
               wait, std::forward<Callable>(callable))) {}
 

@@ -178,7 +178,10 @@ TEST(Job, HasTheTypeThatItsCallableReturns) {
     static_assert(std::is_same_v<decltype(job), Job<double>>);
     Job other(wait.native_handle(), [] {});
     static_assert(std::is_same_v<decltype(other), Job<void>>);
-    static_assert(std::is_same_v<decltype(make_job(wait, plus_one)), Job<int&>>);
+    Job reference(wait, plus_one);
+    static_assert(std::is_same_v<decltype(reference), Job<int&>>);
+    EXPECT_TRUE(reference.resume());
+    EXPECT_EQ(reference.result(), 1);
 }
 
 // Results.
