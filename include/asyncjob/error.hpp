@@ -6,6 +6,8 @@
 #ifndef ASYNCJOB_ERROR_HPP
 #define ASYNCJOB_ERROR_HPP
 
+#include <cstddef>
+#include <new>
 #include <string>
 #include <system_error>
 #include <type_traits>
@@ -102,13 +104,6 @@ class ErrorCategory final : public std::error_category {
     }
 };
 
-// The category is good while static objects are destroyed, too.
-union Lasting {
-    Lasting() noexcept : category() {}
-    ~Lasting() {}
-    ErrorCategory category;
-};
-
 }  // namespace detail
 
 // The category of the codes, by the name "asyncjob". Some codes are equal to a condition of the
@@ -119,8 +114,10 @@ union Lasting {
 //     const std::error_code code(ASYNCJOB_R_NO_MEMORY, asyncjob::error_category());
 //     assert(code == asyncjob::Errc::no_memory && code == std::errc::not_enough_memory);
 [[nodiscard]] inline const std::error_category& error_category() noexcept {
-    static const detail::Lasting lasting;
-    return lasting.category;
+    // Never destroyed: it is good while static objects are.
+    alignas(detail::ErrorCategory) static std::byte place[sizeof(detail::ErrorCategory)];
+    static const auto* const category = ::new (static_cast<void*>(place)) detail::ErrorCategory();
+    return *category;
 }
 
 // Lets a std::error_code be made of an Errc.

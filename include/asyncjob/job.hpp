@@ -106,8 +106,12 @@ class Core {
     // frames use what would be freed.
     struct Release {
         void operator()(Core* core) const noexcept {
-            if (core->stage_ == Stage::started)
-                core->run_to_end("asyncjob::Job, destroyed before its job has finished");
+            try {
+                if (core->stage_ == Stage::started)
+                    core->run_to_end("asyncjob::Job, destroyed before its job has finished");
+            } catch (...) {
+                std::terminate();  // which says what was thrown
+            }
             core->destroy_(core);
         }
     };
@@ -142,7 +146,7 @@ class Core {
         if (stage_ != Stage::fresh)
             fail(is_done() ? Errc::job_not_paused : Errc::job_running, "asyncjob::Job::resume");
         stage_ = Stage::started;
-        Core* self = this;
+        void* self = this;
         const int status = ASYNC_start_job(&handle_, wait_, &unused_, enter_, &self, sizeof self);
         if (status == ASYNC_ERR || status == ASYNC_NO_JOBS)
             stage_ = Stage::fresh;
@@ -189,10 +193,10 @@ concept Returns = std::is_invocable_v<std::decay_t<Callable>> &&
 template <typename R>
 class Result {
   public:
-    Result() noexcept {}
+    Result() = default;
     ~Result() {
-        if (is_made_)
-            std::destroy_at(std::addressof(value_));
+        if (value_ != nullptr)
+            std::destroy_at(value_);
     }
     Result(const Result&) = delete;
     Result& operator=(const Result&) = delete;
@@ -200,18 +204,15 @@ class Result {
     template <typename Callable>
     void make(Callable&& callable) {
         const auto call = [&]() -> R { return std::invoke(std::forward<Callable>(callable)); };
-        ::new (static_cast<void*>(std::addressof(value_))) Value(call());
-        is_made_ = true;
+        value_ = ::new (static_cast<void*>(place_)) Value(call());
     }
 
-    R take() { return std::move(value_); }
+    R take() { return std::move(*value_); }
 
   private:
     using Value = std::remove_cv_t<R>;
-    union {
-        Value value_;
-    };
-    bool is_made_ = false;
+    alignas(Value) std::byte place_[sizeof(Value)];
+    Value* value_ = nullptr;
 };
 
 template <typename R>
@@ -267,7 +268,8 @@ class CoreOfCallable final : public CoreOfResult<R> {
   private:
     // The job's function. What the callable holds ends with it, in the job, as a thread's does.
     static int enter(void* args) {
-        CoreOfCallable& self = **static_cast<CoreOfCallable**>(args);
+        Core* const core = static_cast<Core*>(*static_cast<void**>(args));
+        CoreOfCallable& self = *static_cast<CoreOfCallable*>(core);
         const Stage stage = self.run([&] { self.result_.make(std::move(*self.callable_)); });
         self.callable_.reset();
         self.finish(stage);

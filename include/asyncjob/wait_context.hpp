@@ -48,7 +48,8 @@ template <typename Callable>
 class OnCleanupOf final : public OnCleanup {
   public:
     template <typename From>
-    explicit OnCleanupOf(From&& callable) : callable_(std::forward<From>(callable)) {}
+    OnCleanupOf(std::in_place_t /*tag*/, From&& callable)
+        : callable_(std::forward<From>(callable)) {}
 
     void call(int fd) noexcept override {
         if constexpr (std::is_invocable_v<Callable&, int>)
@@ -142,7 +143,8 @@ class WaitContext {
     template <typename OnCleanup>
     void set_wait_fd(const void* key, int fd, OnCleanup&& on_cleanup) {
         using Owned = detail::OnCleanupOf<std::decay_t<OnCleanup>>;
-        on_cleanups_.push_back(std::make_unique<Owned>(std::forward<OnCleanup>(on_cleanup)));
+        on_cleanups_.push_back(
+            std::make_unique<Owned>(std::in_place, std::forward<OnCleanup>(on_cleanup)));
         if (ASYNC_WAIT_CTX_set_wait_fd(context_, key, fd, on_cleanups_.back().get(),
                                        detail::OnCleanup::call) == 0) {
             on_cleanups_.pop_back();
