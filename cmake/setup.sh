@@ -11,6 +11,7 @@ packages=(
 )
 ci_packages=(
     clang clang-format clang-tidy git
+    libc++-dev libc++abi-dev # tests/cxx, a second time
     haproxy trafficserver nginx softhsm2 opensc # tests under real servers, which skip without
 )
 
