@@ -106,14 +106,15 @@ class ErrorCategory final : public std::error_category {
 
 }  // namespace detail
 
-// The category of the codes, by the name "asyncjob". Some codes are equal to a condition of the
-// system, such as std::errc::not_enough_memory and, when a thread has as many jobs as it may,
-// std::errc::resource_unavailable_try_again.
+// The category of the codes, by the name "asyncjob", the same in all libraries of a process. Some
+// codes are equal to a condition of the system, such as std::errc::not_enough_memory and, when a
+// thread has as many jobs as it may, std::errc::resource_unavailable_try_again.
 //
 // Example:
 //     const std::error_code code(ASYNCJOB_R_NO_MEMORY, asyncjob::error_category());
 //     assert(code == asyncjob::Errc::no_memory && code == std::errc::not_enough_memory);
-[[nodiscard]] inline const std::error_category& error_category() noexcept {
+[[nodiscard, gnu::visibility("default")]] inline const std::error_category&
+error_category() noexcept {
     // Never destroyed: it is good while static objects are.
     alignas(detail::ErrorCategory) static std::byte place[sizeof(detail::ErrorCategory)];
     static const auto* const category = ::new (static_cast<void*>(place)) detail::ErrorCategory();

@@ -24,7 +24,8 @@ inline namespace cxx1 {
 
 // What pause() throws in a job that was cancelled, so that its frames unwind. It is no
 // std::exception, so that code which handles those lets it pass; who catches it with `catch (...)`
-// should throw it on.
+// should throw it on. It is one type in all libraries of a process, those that hide their names
+// too.
 //
 // Example:
 //     bool is_cancelled = false;
@@ -39,7 +40,7 @@ inline namespace cxx1 {
 //     job.resume();
 //     job.cancel();
 //     assert(is_cancelled);
-class Cancelled {};
+class __attribute__((visibility("default"))) Cancelled {};
 
 namespace detail {
 
@@ -146,9 +147,10 @@ std::chrono::nanoseconds in_nanoseconds(std::chrono::duration<Rep, Period> time)
     return std::chrono::ceil<nanoseconds>(time);
 }
 
-// A job-local value of a type and a tag. Its key is made once, and kept for good.
+// A job-local value of a type and a tag. Its key is made once, and kept for good; libraries that
+// hide their names share it, too.
 template <typename T, typename Tag>
-struct Local {
+struct __attribute__((visibility("default"))) Local {
     static void destroy(void* value) noexcept { delete static_cast<T*>(value); }
 
     static asyncjob_key key() {

@@ -12,6 +12,12 @@ int main() {
     int pauses = 0;
     while (!job.resume())
         ++pauses;
+    // Not the function of libasyncjob.a that has the same name and returns what is wrong.
+    try {
+        asyncjob::init_thread(1, 2);
+        return 1;
+    } catch (const std::system_error&) {
+    }
     if (pauses == 1)
         std::printf("consumer: %d\n", job.result());
     return 0;

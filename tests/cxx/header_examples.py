@@ -32,14 +32,17 @@ PRELUDE = """\
 EXAMPLE = re.compile(r"^ *// Example:$")
 CODE = re.compile(r"^ *//(?:     (.*)| *)$")
 COMMENT = re.compile(r" *//.*$")
+ATTRIBUTES = re.compile(r"\[\[.*?\]\] |__attribute__\(\(.*?\)\)\) ")
 
 # What a declaration begins with, up to the name that it declares. The headers are in the project's
 # format: namespaces are not indented, members are by four columns.
-TYPE = re.compile(r"^(?: {4})?(?:class|struct|enum class|union)(?: \[\[\w+\]\])? (\w+)\b.* \{")
+TYPE = re.compile(r"^(?: {4})?(?:class|struct|enum class|union) (?!std::)(\w+)\b.* \{")
 FUNCTION = re.compile(
     r"^(?: {4})?(?!friend\b|return\b|static_assert|using\b|explicit operator|namespace\b|\s)"
-    r"[\w:&*<>,\[\] ]*?[ *&](\w+)\(.*$"
+    r"[\w:&*<>, ]*?[ *&](\w+)\(.*$"
 )
+# Its type is in the line above.
+FUNCTION_ALONE = re.compile(r"^(\w+)\(.*{$")
 
 
 def examples_of(lines):
@@ -64,7 +67,7 @@ def public_names(lines):
     names = []
     in_detail = is_private = False
     for number, line in enumerate(lines, 1):
-        line = COMMENT.sub("", line)
+        line = ATTRIBUTES.sub("", COMMENT.sub("", line))
         if line.startswith("namespace detail"):
             in_detail = True
         elif line.startswith("}") and "namespace detail" in lines[number - 1]:
@@ -73,7 +76,7 @@ def public_names(lines):
             is_private = False
         elif line.startswith("  private:"):
             is_private = True
-        match = TYPE.match(line) or FUNCTION.match(line)
+        match = TYPE.match(line) or FUNCTION.match(line) or FUNCTION_ALONE.match(line)
         if match and not in_detail and not is_private:
             names.append((number, match[1]))
     return names
