@@ -143,6 +143,9 @@ def check_wanted(rows):
 
     for what, operation, above, below, kind, bound in WANTED_RATIOS:
         add(what, kind, bound, measure.ratio(by_name.get(operation), above, below))
+    calls, job = (by_name.get(name) for name in ("pause-resume", "pause-resume-cxx"))
+    times = job[OURS]["median"] / calls[OURS]["median"] if calls and job else None
+    add("pause and resume by job.hpp: times what the C calls take", "at most", 1.2, times)
     parts = [by_name.get(f"memory-{MILLION}-{what}") for what in ("resident", "page-tables")]
     each = sum(row[OURS]["median"] for row in parts) if None not in parts else None
     add("each of 1,000,000 guarded paused jobs: bytes", "at most", WANTED_BYTES, each)
