@@ -1,7 +1,7 @@
 # What `cmake --install` puts where: libraries, headers, pkg-config and CMake package files.
 include(CMakePackageConfigHelpers)
 
-install(TARGETS asyncjob asyncjob_static asyncjob_compat EXPORT asyncjobTargets)
+install(TARGETS asyncjob asyncjob_static asyncjob_compat asyncjob_asio EXPORT asyncjobTargets)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/asyncjob
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
 # Not in include/openssl: it shadows the distribution's header only where one asks for it.
