@@ -7,6 +7,7 @@ packages=(
     libssl-dev openssl libcli11-dev                         # examples, tests
     libasio-dev nlohmann-json3-dev                          # provider, program
     libgtest-dev python3 valgrind gdb                       # tests
+    libboost-dev apache2-utils curl                         # tests/asio
     libbenchmark-dev libboost-context-dev                   # bench
 )
 ci_packages=(

@@ -38,11 +38,22 @@ ATTRIBUTES = re.compile(r"\[\[.*?\]\] |__attribute__\(\(.*?\)\)\) ")
 # format: namespaces are not indented, members are by four columns.
 TYPE = re.compile(r"^(?: {4})?(?:class|struct|enum class|union) (?!std::)(\w+)\b.* \{")
 FUNCTION = re.compile(
-    r"^(?: {4})?(?!friend\b|return\b|static_assert|using\b|explicit operator|namespace\b|\s)"
+    r"^(?: {4})?(?!class\b|friend\b|return\b|static_assert|using\b|explicit operator|namespace\b|\s)"
     r"[\w:&*<>, ]*?[ *&](\w+)\(.*$"
 )
 # Its type is in the line above.
 FUNCTION_ALONE = re.compile(r"^(\w+)\(.*{$")
+
+# What the headers are known to have, lest the patterns above find too little.
+KNOWN = {
+    "job.hpp": ("Job", "resume"),
+    "this_job.hpp": ("Cancelled", "pause", "BlockPause", "local"),
+    "wait_context.hpp": ("WaitContext", "set_wait_fd"),
+    "async_run.hpp": ("async_run", "job_executor"),
+    "coroutine.hpp": ("run", "await"),
+    "ssl_stream.hpp": ("ssl_stream", "async_handshake", "close"),
+    "use_job.hpp": ("use_job_t",),
+}
 
 
 def examples_of(lines):
@@ -77,7 +88,7 @@ def public_names(lines):
         elif line.startswith("  private:"):
             is_private = True
         match = TYPE.match(line) or FUNCTION.match(line) or FUNCTION_ALONE.match(line)
-        if match and not in_detail and not is_private:
+        if match and match[1] != "operator" and not in_detail and not is_private:
             names.append((number, match[1]))
     return names
 
@@ -85,7 +96,7 @@ def public_names(lines):
 def main():
     output, *headers = sys.argv[1:]
     text = [PRELUDE]
-    text += [f"#include <asyncjob/{os.path.basename(header)}>" for header in headers]
+    text += [f"#include <{header.rpartition('/include/')[2]}>" for header in headers]
     names, all_code = [], ""
     for header in headers:
         with open(header, encoding="utf-8") as file:
@@ -104,8 +115,8 @@ def main():
         if not re.search(rf"\b{name}\b", all_code):
             print(f"{header}:{number}: no example names {name}", file=sys.stderr)
             status = 1
-    # What the headers are known to have, lest the patterns above find too little.
-    for name in ("WaitContext", "Cancelled", "set_wait_fd", "Job", "resume", "pause", "BlockPause", "local"):
+    known = [name for header in headers for name in KNOWN.get(os.path.basename(header), ())]
+    for name in known:
         if name not in {found for _, _, found in names}:
             print(f"header_examples.py: {name} is not found in the headers", file=sys.stderr)
             status = 1
