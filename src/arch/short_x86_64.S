@@ -39,15 +39,15 @@ name:                                                                         \
         orq     (scratch), found
 
 /*
- * The bits of thread and job, and exceptions: 0 usually. ASYNCJOB_SHARES_ONLY or
- * ASYNCJOB_COMPARES_FP_MODE if there is nothing but that: neither is the address of an exception,
- * or as many exceptions in flight as there may be.
+ * The bits of thread and job, and exceptions: 0 usually. Below 64 Ki only if there are no exceptions:
+ * their number comes into the upper half, beside the upper half of the address, which comes into
+ * the lower one a second time.
  */
 #define LOOK_FOR_UNUSUAL(scratch, found)                                      \
         movq    THREAD(EXCEPTIONS), scratch;                                  \
         movl    THREAD(SPECIAL), found##d;                                    \
         orl     JOB(UNUSUAL), found##d;                                       \
-        orl     8(scratch), found##d;                                         \
+        orq     4(scratch), found;                                            \
         orq     (scratch), found
 
 /*
@@ -243,7 +243,7 @@ ENTER_PUBLIC(ASYNC_start_job)
         jz      .Llong_start
         movl    THREAD(SPECIAL), %r9d
         orl     JOB(UNUSUAL), %r9d
-        testl   $ASYNCJOB_NOT_FP_MODE, %r9d
+        testl   $~ASYNCJOB_FP_MODE, %r9d
         jnz     .Llong_start
         JUMP_IF_ERRORS(%rax, %r8, .Llong_new)
         LOOK_FOR_EXCEPTIONS(%rax, %r8)
@@ -276,7 +276,7 @@ ENTER_PUBLIC(ASYNC_start_job)
         movq    %r12, %r10
         movl    THREAD(SPECIAL), %ecx
         orl     JOB(UNUSUAL), %ecx
-        andl    $ASYNCJOB_NOT_FP_MODE, %ecx
+        andl    $~ASYNCJOB_FP_MODE, %ecx
         cmpl    $ASYNCJOB_FRESH_AND_LISTED, %ecx
         jne     .Llong_end
         movq    JOB(TICKET), %rdx
@@ -369,7 +369,7 @@ ENTER_PUBLIC(ASYNC_pause_job)
         movl    THREAD(SPECIAL), %r8d
         orl     JOB(UNUSUAL), %r8d
         testl   $ASYNCJOB_DIVERTS, %r8d
-        jnz     .Ldiverted_pause
+        jnz     .Llong_pause
         testl   $ASYNCJOB_FP_MODE, %r8d
         jz      .Lpause_usual
         orl     $ASYNCJOB_IS_BARE, JOB(UNUSUAL)
@@ -379,11 +379,6 @@ ENTER_PUBLIC(ASYNC_pause_job)
         jmp     .Lpause_comparing
 
         /* The first pause takes the job out of the idle ones, whose first it still is. */
-.Ldiverted_pause:
-        movl    %r8d, %ecx
-        andl    $ASYNCJOB_NOT_FP_MODE, %ecx
-        cmpl    $ASYNCJOB_FRESH_AND_LISTED, %ecx
-        jne     .Llong_pause
 .Lfirst_pause:
         movq    JOB(NEXT), %rcx
         movq    %rcx, THREAD(IDLE)
