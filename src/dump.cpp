@@ -139,6 +139,7 @@ void look_at_job(Records& records, const ThreadEntry& thread, const Job* job, bo
     // Of one moment, as nearly as may be: its thread may be going on.
     alignas(Job) std::byte image[sizeof(Job)];
     Record record{};
+    const ASYNC_JOB* const current_before = *thread.current;
     if (!os::copy_memory(image, job, sizeof image)) {
         record.kind = Record::Kind::cannot_look;
         records.add(record);
@@ -148,7 +149,7 @@ void look_at_job(Records& records, const ThreadEntry& thread, const Job* job, bo
     auto* const name =
         reinterpret_cast<ASYNC_JOB*>(reinterpret_cast<std::uintptr_t>(job) | copy.serial());
     const ASYNC_JOB* const current = *thread.current;
-    const bool is_paused = copy.is_paused_for(thread.key, current, name);
+    const bool is_paused = name != current_before && copy.is_paused_for(thread.key, current, name);
     std::size_t depth = 0;
     record.state = is_paused ? "paused" : state_of_unpaused(thread, job, depth);
     if (record.state == nullptr)

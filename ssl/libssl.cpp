@@ -92,6 +92,13 @@ Libssl* find_known(const void* its_free) {
     return libssl;
 }
 
+// Nothing else is, at least: another thread may be at the same first call.
+bool is_all_that_is_known(const void* its_free) {
+    const Libssl* const first = known.load(std::memory_order_acquire);
+    return first == nullptr ||
+           (first->next == nullptr && reinterpret_cast<const void*>(first->SSL_free) == its_free);
+}
+
 // The libssl with this SSL_free(), which was found in that scope.
 Libssl& with(const Found& found, const Scope& scope) {
     if (Libssl* const before = find_known(found.function); before != nullptr)
@@ -128,8 +135,7 @@ Libssl& Libssl::of(const void* caller) noexcept {
     const Scope behind = Scope::behind_this_library();
     const Found next = find_free(behind);
     // Not if it has come into the global scope after others had brought theirs.
-    if (next.function != nullptr && known.load(std::memory_order_acquire) == nullptr &&
-        is_global()) {
+    if (next.function != nullptr && is_all_that_is_known(next.function) && is_global()) {
         Libssl& found = with(next, behind);
         in_global_scope.store(&found, std::memory_order_release);
         return found;

@@ -390,9 +390,10 @@ int asyncjob_can_pause(void);
  * interrupted code has locked. (The look-up of a symbol, dladdr(), is not promised to be safe
  * there: it takes the loader's lock, which only a thread within dlopen() has for long.) Other
  * threads go on meanwhile, and may be in the midst of changing what is copied from them, so the
- * fds of another thread's job are a good guess. A job that is there all the time is listed once,
- * one that ends meanwhile may be, and those that are made meanwhile are not. An fd that nobody
- * reads from holds no other thread up.
+ * fds of another thread's job are a good guess, and so is the place of one that goes on and pauses
+ * again just then. A job that is there all the time is listed once, unless it goes on while it is
+ * looked at; one that ends meanwhile may be, and those that are made meanwhile are not. An fd that
+ * nobody reads from holds no other thread up.
  *
  * Returns 1, with errno as it was; or 0 with that of write(). Raises no reason. Any thread.
  */
