@@ -233,6 +233,7 @@ ENTER_PUBLIC(ASYNC_start_job)
         RESUME_ERRNO(young)
 
         /* A start. */
+        .p2align 5
 .Lnew:
         testq   %r8, %r8
         jnz     asyncjob_start_with_args
@@ -335,7 +336,9 @@ ENTER_PUBLIC(ASYNC_pause_job)
         .cfi_restore_state      /* of PAUSE_TO_SWITCH */
         PAUSE_ERRNO(usual)
 
+        /* Here it takes a cycle less than at any other place that was tried. */
         .p2align 5
+        .skip   24, 0xcc
 .Lpause_other:
         cmpq    $ASYNCJOB_SHARES_ONLY, %r9
         jne     .Lpause_not_shared
