@@ -9,6 +9,9 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/compat/openssl
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/asyncjob/compat)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/man/ DESTINATION ${CMAKE_INSTALL_MANDIR}
     FILES_MATCHING PATTERN "*.[1-8]")
+# In gdb: source <prefix>/share/asyncjob/gdb/asyncjob.py
+install(FILES ${PROJECT_SOURCE_DIR}/tools/gdb/asyncjob.py
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/asyncjob/gdb)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/asyncjob)
 install(EXPORT asyncjobTargets NAMESPACE asyncjob:: DESTINATION ${package_dir})
