@@ -10,6 +10,7 @@ command an unwinder takes the thread's newest frame for one that the job's frame
 Needs gdb 11 or later. Next layer down: gdb's Python.
 """
 
+import os
 import re
 
 import gdb
@@ -238,7 +239,7 @@ def where(job):
         name = frame.name() or "%#x" % frame.pc()
         place = frame.find_sal()
         if place.symtab is not None:
-            name += " at %s:%d" % (place.symtab.filename, place.line)
+            name += " at %s:%d" % (os.path.basename(place.symtab.filename), place.line)
         return name
 
 
