@@ -294,7 +294,7 @@ void check_asks(Report& report, const LoaderTrace& trace) {
             !is_library(binding.from, "libcrypto.so"))
             return report.ok("async", binding.from + " can wait for paused handshakes (it calls " +
                                           binding.symbol +
-                                          "); its configuration has to turn them on (HAProxy: "
+                                          "); its configuration may have to turn them on (HAProxy: "
                                           "ssl-mode-async, s_server: -async)");
     }
     report.warn("async",

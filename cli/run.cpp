@@ -156,7 +156,8 @@ void add_run(CLI::App& app, const ProgramArguments& program, int& /*status*/) {
 
     command
         ->add_option("--report", given->report,
-                     "Where the program writes the numbers of its jobs when it exits, as JSON; %p "
+                     "Where the program writes the numbers of its jobs when it exits (not when a "
+                     "signal ends it), as JSON; %p "
                      "in the name is the process's number")
         ->type_name("FILE");
     command->add_flag("--no-ssl", given->no_ssl,

@@ -2,8 +2,8 @@
 // certificate_lookup: a TLS server that asks a slow service for each connection's certificate,
 // by the name that the client wants, in the callback of SSL_CTX_set_cert_cb(). The callback is
 // ordinary code that waits with use_job; meanwhile the one thread serves others. The service and
-// the clients are here, too. Build: c++ -std=c++20 -pthread certificate_lookup.cpp
-// tls/certificate.cpp tls/support.cpp -lasyncjob -lssl -lcrypto
+// the clients are here, too. Build, in examples/: c++ -std=c++20 -pthread -I.
+// asio/certificate_lookup.cpp tls/certificate.cpp tls/support.cpp -lasyncjob -lssl -lcrypto
 //
 // Usage: certificate_lookup [CLIENTS]
 #include <openssl/ssl.h>
