@@ -422,6 +422,11 @@ TEST(AsyncRun, AnExceptionOfAHandlerLeavesTheOthersAlone) {
 // What a job can be waiting for, for the ways in which it ends.
 enum class Waiting { operation, socket, fd, wake, nested };
 
+std::string name_of(const testing::TestParamInfo<Waiting>& waiting) {
+    constexpr std::array names{"Operation", "Socket", "Fd", "Wake", "Nested"};
+    return names.at(static_cast<std::size_t>(waiting.param));
+}
+
 class EndOf : public testing::TestWithParam<Waiting> {
   protected:
     // Waits in vain, with something in the frames.
@@ -519,7 +524,8 @@ TEST_P(EndOf, AWaitingJobComesByItsSlot) {
 
 INSTANTIATE_TEST_SUITE_P(AsyncRun, EndOf,
                          testing::Values(Waiting::operation, Waiting::socket, Waiting::fd,
-                                         Waiting::wake, Waiting::nested));
+                                         Waiting::wake, Waiting::nested),
+                         name_of);
 
 #ifdef ASYNCJOB_ASIO_HAS_CANCELLATION
 TEST(AsyncRun, CancelledBeforeItBeginsItDoesNotBegin) {
