@@ -848,8 +848,8 @@ TEST(UseJob, FailsWhereItCannotWait) {
 TEST(UseJob, WakesAJobThatOtherCodeRuns) {
     asio::io_context context;
     Connection connection(context);
-    std::thread server([&] { context.run_for(test::patience); });
     const auto work = asio::make_work_guard(context);
+    std::thread server([&] { context.run_for(test::patience); });
     std::string text(8, ' ');
     auto job = asyncjob::make_job(nullptr, [&] {
         asio::async_write(connection.one, asio::buffer("abc", 3), use_job);
