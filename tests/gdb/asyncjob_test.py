@@ -186,6 +186,8 @@ def obstacle():
 
 
 if __name__ == "__main__":
+    if not os.path.exists(JOBS):
+        sys.exit("no program to look at: " + JOBS)
     cause = obstacle()
     if cause:
         print("skipped: " + cause)

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define APART __attribute__((noinline, noclone))
+#define APART __attribute__((noinline))
 
 static void check(int holds, const char* what) {
     if (!holds) {
