@@ -655,7 +655,7 @@ static_assert(unusual::is_bare == ASYNCJOB_IS_BARE);
 static_assert((unusual::shares_fp_mode | unusual::is_bare) == ASYNCJOB_SHARES_ONLY);
 static_assert((unusual::is_fresh | unusual::is_listed) == ASYNCJOB_FRESH_AND_LISTED);
 static_assert(unusual::fp_mode == ASYNCJOB_FP_MODE);
-static_assert(unusual::diverts == ASYNCJOB_DIVERTS);
+static_assert(unusual::goes_on == ASYNCJOB_GOES_ON);
 static_assert(unusual::young == ASYNCJOB_YOUNG);
 static_assert(unusual::young_at_first == ASYNCJOB_YOUNG_AT_FIRST);
 static_assert((ASYNCJOB_YOUNG & -ASYNCJOB_YOUNG) == ASYNCJOB_YOUNG_BY_ONE);

@@ -25,6 +25,17 @@ inline constexpr std::uint32_t fp_mode = compares_fp_mode | shares_fp_mode | is_
 inline constexpr std::uint32_t young = 0x3e0;
 inline constexpr std::uint32_t young_at_first = 16U << 5U;
 
+// Of a job, and of no concern to any but its end.
+inline constexpr std::uint32_t has_large_args = 0x400;  // frees them, or their room
+inline constexpr std::uint32_t has_handle = 0x800;      // makes it stale
+inline constexpr std::uint32_t has_locals = 0x1000;     // destroys them
+
+// Of a thread, and of no concern to any but the end of a job.
+inline constexpr std::uint32_t awaits_room = 8;  // in a pool that was full
+
+// All of these. For any other, a pause and a resume go the long way.
+inline constexpr std::uint32_t goes_on = 0x3fff;
+
 // Of a job.
 inline constexpr std::uint32_t is_fresh = 0x4000;   // has not paused yet
 inline constexpr std::uint32_t is_listed = 0x8000;  // runs, and is still the first of the idle ones
@@ -43,16 +54,5 @@ inline constexpr std::uint32_t has_lib_ctx = 0x2000000;     // some side's is no
 inline constexpr std::uint32_t is_watched = 0x4000000;      // by memcheck
 inline constexpr std::uint32_t stamps_pauses = 0x8000000;   // notes the time of each
 inline constexpr std::uint32_t is_new_child = 0x10000000;   // of a fork, no use of jobs yet
-
-// What a pause and a resume go the long way for: from is_fresh on.
-inline constexpr std::uint32_t diverts = 0x1fffc000;
-
-// Of a job, and of no concern to any but its end.
-inline constexpr std::uint32_t has_large_args = 0x20000000;  // frees them, or their room
-inline constexpr std::uint32_t has_handle = 0x40000000;      // makes it stale
-inline constexpr std::uint32_t has_locals = 0x80000000;      // destroys them
-
-// Of a thread, and of no concern to any but the end of a job.
-inline constexpr std::uint32_t awaits_room = 8;  // in a pool that was full
 
 }  // namespace asyncjob::unusual

@@ -127,6 +127,16 @@ name:                                                                         \
         movl    %ecx, JOB(ERRNO);                                             \
         jmp     .Lpause_switch_##way
 
+/* The way of a job that has something to do with control words, and is not usual any more. */
+#define GO_BY_FP_MODE(side)                                                   \
+        testl   $ASYNCJOB_FP_MODE, %r8d;                                      \
+        jz      .L##side##_usual;                                             \
+        orl     $ASYNCJOB_IS_BARE, JOB(UNUSUAL);                              \
+        testl   $ASYNCJOB_SHARES_FP_MODE, %r8d;                               \
+        jnz     .L##side##_shared;                                            \
+        andl    $~ASYNCJOB_IS_BARE, JOB(UNUSUAL);                             \
+        jmp     .L##side##_comparing
+
         .text
 
 /* int ASYNC_start_job(ASYNC_JOB** handle [rdi], ASYNC_WAIT_CTX* wait [rsi], int* result [rdx],
@@ -186,25 +196,11 @@ ENTER_PUBLIC(ASYNC_start_job)
         .p2align 5
 .Lresume_rare:
         movl    %r9d, %r8d
-        testq   $~(ASYNCJOB_YOUNG | ASYNCJOB_FP_MODE), %r9
-        jz      .Lresume_checked
-        movl    THREAD(SPECIAL), %r8d
-        orl     JOB(UNUSUAL), %r8d
-        testl   $ASYNCJOB_DIVERTS, %r8d
+        testq   $~ASYNCJOB_GOES_ON, %r9
         jnz     .Llong_start
-        LOOK_FOR_EXCEPTIONS(%rcx, %r9)
-        orq     THREAD(CURRENT), %r9
-        jnz     .Llong_start
-.Lresume_checked:
         testl   $ASYNCJOB_YOUNG, %r8d
         jnz     .Lresume_young
-        testl   $ASYNCJOB_FP_MODE, %r8d
-        jz      .Lresume_usual
-        orl     $ASYNCJOB_IS_BARE, JOB(UNUSUAL)
-        testl   $ASYNCJOB_SHARES_FP_MODE, %r8d
-        jnz     .Lresume_shared
-        andl    $~ASYNCJOB_IS_BARE, JOB(UNUSUAL)
-        jmp     .Lresume_comparing
+        GO_BY_FP_MODE(resume)
 
         .p2align 5
 .Lresume_young:
@@ -367,19 +363,9 @@ ENTER_PUBLIC(ASYNC_pause_job)
         andq    $~ASYNCJOB_FP_MODE, %r9
         cmpq    $ASYNCJOB_FRESH_AND_LISTED, %r9
         je      .Lfirst_pause
-        LOOK_FOR_EXCEPTIONS(%rcx, %r9)
+        testq   $~ASYNCJOB_GOES_ON, %r9
         jnz     .Llong_pause
-        movl    THREAD(SPECIAL), %r8d
-        orl     JOB(UNUSUAL), %r8d
-        testl   $ASYNCJOB_DIVERTS, %r8d
-        jnz     .Llong_pause
-        testl   $ASYNCJOB_FP_MODE, %r8d
-        jz      .Lpause_usual
-        orl     $ASYNCJOB_IS_BARE, JOB(UNUSUAL)
-        testl   $ASYNCJOB_SHARES_FP_MODE, %r8d
-        jnz     .Lpause_shared
-        andl    $~ASYNCJOB_IS_BARE, JOB(UNUSUAL)
-        jmp     .Lpause_comparing
+        GO_BY_FP_MODE(pause)
 
         /* The first pause takes the job out of the idle ones, whose first it still is. */
 .Lfirst_pause:
