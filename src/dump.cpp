@@ -146,8 +146,7 @@ void look_at_job(Records& records, const ThreadEntry& thread, const Job* job, bo
         return;
     }
     const Job& copy = *reinterpret_cast<const Job*>(image);
-    auto* const name =
-        reinterpret_cast<ASYNC_JOB*>(reinterpret_cast<std::uintptr_t>(job) | copy.serial());
+    const ASYNC_JOB* const name = Job::name_of(job, copy.serial());
     const ASYNC_JOB* const current = *thread.current;
     const bool is_paused = name != current_before && copy.is_paused_for(thread.key, current, name);
     std::size_t depth = 0;

@@ -28,8 +28,7 @@ async_job_st* async_job_st::at_top_of(asyncjob::Stack& stack, unsigned last_seri
     job->errors = {};
     job->locals = {};
     job->heap_args = nullptr;
-    job->become_idle(
-        reinterpret_cast<ASYNC_JOB*>(reinterpret_cast<std::uintptr_t>(job) | last_serial));
+    job->become_idle(name_of(job, last_serial));
     return job;
 }
 

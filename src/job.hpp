@@ -82,6 +82,11 @@ struct alignas(64) async_job_st {
         __builtin_prefetch(reinterpret_cast<const void*>(header - 128), 1);
     }
 
+    // The name of the header's job with this serial.
+    [[nodiscard]] static ASYNC_JOB* name_of(const async_job_st* header, unsigned serial) {
+        return reinterpret_cast<ASYNC_JOB*>(reinterpret_cast<std::uintptr_t>(header) | serial);
+    }
+
     // A new job's header in the uppermost part of a stack from a slab, which becomes smaller by
     // it. `last_serial` is that of the job before; 0 for the first.
     [[nodiscard]] static async_job_st* at_top_of(asyncjob::Stack& stack, unsigned last_serial);
