@@ -412,13 +412,8 @@ class Job {
     //
     // Example: see wake().
     [[nodiscard]] Handle handle() const {
-        ASYNC_JOB* const job = core("asyncjob::Job::handle").handle();
-        asyncjob_handle handle{};
-        if (job == nullptr)
-            detail::fail(Errc::job_not_paused, "asyncjob::Job::handle");
-        if (asyncjob_get_handle(job, &handle) == 0)
-            detail::fail("asyncjob::Job::handle");
-        return Handle(handle);
+        constexpr const char* what = "asyncjob::Job::handle";
+        return detail::handle_of(core(what).handle(), Errc::job_not_paused, what);
     }
 
     // The job as C knows it and take_ready() lists it, from its first pause to its end; else NULL.

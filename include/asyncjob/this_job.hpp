@@ -204,13 +204,7 @@ namespace this_job {
 //     while (!job.resume())
 //         poll(&ready, 1, -1);
 [[nodiscard]] inline Handle handle() {
-    ASYNC_JOB* const job = current();
-    asyncjob_handle handle{};
-    if (job == nullptr)
-        detail::fail(Errc::not_in_job, "asyncjob::this_job::handle");
-    if (asyncjob_get_handle(job, &handle) == 0)
-        detail::fail("asyncjob::this_job::handle");
-    return Handle(handle);
+    return detail::handle_of(current(), Errc::not_in_job, "asyncjob::this_job::handle");
 }
 
 // Whether the current job was cancelled, for code that would otherwise retry or begin something

@@ -55,6 +55,20 @@ class Handle {
     asyncjob_handle handle_{};
 };
 
+namespace detail {
+
+// Of a job that must be there.
+inline Handle handle_of(ASYNC_JOB* job, Errc if_none, const char* what) {
+    asyncjob_handle handle{};
+    if (job == nullptr)
+        fail(if_none, what);
+    if (asyncjob_get_handle(job, &handle) == 0)
+        fail(what);
+    return Handle(handle);
+}
+
+}  // namespace detail
+
 // Tells the job's thread that the job can go on: its ready_fd() becomes readable, and take_ready()
 // lists the job. What the caller did before, the job sees when it goes on. A wake is kept until
 // the job has heard of it. Any thread; takes no lock.
