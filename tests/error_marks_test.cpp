@@ -5,9 +5,7 @@
 #include <dlfcn.h>
 #include <openssl/err.h>
 
-#include <vector>
-
-#include "support.hpp"
+#include "error_entries.hpp"
 
 // These two bind before libcrypto's, for the library under test.
 extern "C" ERR_STATE* ERR_get_state() {
@@ -27,53 +25,8 @@ extern "C" int ERR_count_to_mark() {
 namespace test {
 namespace {
 
-void push(int reason) {
-    ERR_new();
-    ERR_set_error(ERR_LIB_USER, reason, nullptr);
-}
-
-using Reasons = std::vector<int>;
-
-Reasons take() {
-    Reasons reasons;
-    while (const unsigned long code = ERR_get_error())
-        reasons.push_back(ERR_GET_REASON(code));
-    return reasons;
-}
-
-int newest() {
-    return ERR_GET_REASON(ERR_peek_last_error());
-}
-
 TEST(ErrorMarks, StayOnTheirEntriesWhereLibcryptoCanCount) {
-    TestJob job([] {
-        push(1);
-        ERR_set_mark();
-        push(2);
-        push(3);
-        ERR_set_mark();
-        ERR_set_mark();
-        push(4);
-        ASYNC_pause_job();
-        push(5);
-        EXPECT_EQ(ERR_pop_to_mark(), 1);
-        EXPECT_EQ(newest(), 3);
-        ASYNC_pause_job();
-        EXPECT_EQ(ERR_pop_to_mark(), 1);
-        EXPECT_EQ(newest(), 3);
-        EXPECT_EQ(ERR_pop_to_mark(), 1);
-        EXPECT_EQ(take(), Reasons{1});
-    });
-    EXPECT_EQ(job.go(), ASYNC_PAUSE);
-    EXPECT_EQ(take(), Reasons{});
-    push(7);
-    ERR_set_mark();
-    push(8);
-    EXPECT_EQ(job.go(), ASYNC_PAUSE);
-    EXPECT_EQ(ERR_pop_to_mark(), 1);
-    EXPECT_EQ(newest(), 7);
-    EXPECT_EQ(job.go(), ASYNC_FINISH);
-    EXPECT_EQ(take(), Reasons{7});
+    expect_marks_to_stay_on_their_entries();
 }
 
 TEST(ErrorMarks, OfAFullQueueStayOnTheirEntries) {

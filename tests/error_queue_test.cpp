@@ -13,6 +13,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "error_entries.hpp"
 #include "error_queue.hpp"
 #include "host.hpp"
 #include "support.hpp"
@@ -96,24 +97,6 @@ extern "C" unsigned long ERR_peek_error() {
 
 namespace test {
 namespace {
-
-void push(int reason) {
-    ERR_new();
-    ERR_set_debug("file.c", reason, "function");
-    ERR_set_error(ERR_LIB_USER, reason, nullptr);
-}
-
-// Takes the queue's reasons out, the oldest first.
-std::vector<int> take() {
-    std::vector<int> reasons;
-    while (const unsigned long code = ERR_get_error()) {
-        EXPECT_EQ(ERR_GET_LIB(code), ERR_LIB_USER);
-        reasons.push_back(ERR_GET_REASON(code));
-    }
-    return reasons;
-}
-
-using Reasons = std::vector<int>;
 
 // Every test starts and ends with an empty queue, on a thread of its own, so that the thread finds
 // its queue anew.
@@ -428,34 +411,7 @@ TEST(ErrorQueue, AnEntryComesBackAsItWas) {
 }
 
 TEST(ErrorQueue, MarksStayOnTheirEntries) {
-    on_thread([] {
-        TestJob job([] {
-            push(1);
-            ERR_set_mark();
-            push(2);
-            push(3);
-            ERR_set_mark();
-            ERR_set_mark();
-            push(4);
-            ASYNC_pause_job();
-            push(5);
-            EXPECT_EQ(ERR_pop_to_mark(), 1);
-            EXPECT_EQ(ERR_GET_REASON(ERR_peek_last_error()), 3);
-            ASYNC_pause_job();
-            EXPECT_EQ(ERR_pop_to_mark(), 1);
-            EXPECT_EQ(ERR_GET_REASON(ERR_peek_last_error()), 3);
-            EXPECT_EQ(ERR_pop_to_mark(), 1);
-            EXPECT_EQ(take(), Reasons{1});
-        });
-        EXPECT_EQ(job.go(), ASYNC_PAUSE);
-        push(9);
-        ERR_set_mark();
-        push(8);
-        EXPECT_EQ(job.go(), ASYNC_PAUSE);
-        EXPECT_EQ(ERR_pop_to_mark(), 1);
-        EXPECT_EQ(job.go(), ASYNC_FINISH);
-        EXPECT_EQ(take(), Reasons{9});
-    });
+    on_thread(expect_marks_to_stay_on_their_entries);
 }
 
 // ERR_FLAG_CLEAR is how libcrypto has an entry removed at the next look, in constant time. A pause
