@@ -127,6 +127,15 @@ class Ends {
         SSL_set_connect_state(client.get());
     }
 
+    // Another client, for a server that was cleared.
+    void connect_another_client() {
+        client.reset(SSL_new(client_context_.get()));
+        SSL_set_app_data(client.get(), &client_app);
+        SSL_set_connect_state(client.get());
+        SSL_set_accept_state(server.get());
+        join();
+    }
+
     // A new pair of BIOs between them. The server's and the client's stay for the test to see.
     void join() {
         BIO* server_bio = nullptr;

@@ -55,11 +55,7 @@ TEST_P(Stale, ItsConnectionCanBeClearedAndUsedAgain) {
         ASSERT_EQ(SSL_clear(ends.server.get()), 1);
         EXPECT_EQ(SSL_waiting_for_async(ends.server.get()), 0);
         EXPECT_EQ(ERR_peek_error(), 0U);
-        ends.client.reset(SSL_new(ends.client_context_.get()));
-        SSL_set_app_data(ends.client.get(), &ends.client_app);
-        SSL_set_connect_state(ends.client.get());
-        SSL_set_accept_state(ends.server.get());
-        ends.join();
+        ends.connect_another_client();
         ends.pause_handshake(ends.server);
         ends.expect_finished();
     }));

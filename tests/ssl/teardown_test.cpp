@@ -361,11 +361,7 @@ TEST_P(Teardown, ClearingMakesAConnectionFitForAnother) {
     EXPECT_EQ(SSL_get_wbio(ends.server.get()), bio);
     EXPECT_EQ(BIO_ctrl_pending(ends.client_end.get()), pending);
     EXPECT_EQ(ERR_peek_error(), 0U);
-    ends.client.reset(SSL_new(ends.client_context_.get()));
-    SSL_set_app_data(ends.client.get(), &ends.client_app);
-    SSL_set_connect_state(ends.client.get());
-    SSL_set_accept_state(ends.server.get());
-    ends.join();
+    ends.connect_another_client();
     ends.expect_finished();
 }
 
