@@ -197,14 +197,7 @@ class job_service final : public net::execution_context::service {
     // No longer. Any thread: but only the job's finds its job on the list of those.
     void stop_waiting(driver& which) {
         const std::lock_guard lock(mutex_);
-        if (!which.is_waiting_)
-            return;
-        unpoll(which);
-        if (which.listed_as_ != nullptr && home_ == std::this_thread::get_id())
-            thread_hub::here().unlist(which.listed_as_);
-        which.listed_as_ = nullptr;
-        which.is_waiting_ = false;
-        if (--waiting_ == 0 && is_armed_)
+        if (forget_wait(which) && --waiting_ == 0 && is_armed_)
             descriptor_->cancel();
     }
 
@@ -253,11 +246,7 @@ class job_service final : public net::execution_context::service {
             while (drivers_ != nullptr) {
                 driver& which = *drivers_;
                 drivers_ = which.next_;
-                unpoll(which);
-                if (which.is_waiting_ && home_ == std::this_thread::get_id() &&
-                    which.listed_as_ != nullptr)
-                    thread_hub::here().unlist(which.listed_as_);
-                which.is_waiting_ = false;
+                (void)forget_wait(which);
                 which.previous_ = which.next_ = nullptr;
                 which.service_ = nullptr;
                 if (std::shared_ptr<driver> held = which.weak_from_this().lock())
@@ -273,6 +262,18 @@ class job_service final : public net::execution_context::service {
             descriptor_.reset();
             epoll_ = -1;
         }
+    }
+
+    // False: it does not wait.
+    bool forget_wait(driver& which) {
+        if (!which.is_waiting_)
+            return false;
+        unpoll(which);
+        if (which.listed_as_ != nullptr && home_ == std::this_thread::get_id())
+            thread_hub::here().unlist(which.listed_as_);
+        which.listed_as_ = nullptr;
+        which.is_waiting_ = false;
+        return true;
     }
 
     // The set, with the thread's own descriptor in it.
