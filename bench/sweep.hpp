@@ -41,8 +41,11 @@ class Sweep {
         return handles_[at_++];
     }
 
-    // The one that next() gives after some others.
-    Handle ahead(std::size_t others) const { return handles_[(at_ + others) % handles_.size()]; }
+    // The one that next() gives after some others, fewer than there are.
+    Handle ahead(std::size_t others) const {
+        const std::size_t at = at_ + others;
+        return handles_[at < handles_.size() ? at : at - handles_.size()];
+    }
 
   private:
     std::vector<Handle> handles_;

@@ -182,9 +182,9 @@ int asyncjob_share_fp_mode(int share);
 
 /*
  * Asks the processor to load what a resume of the job will touch: its header and its innermost
- * frames. For a loop over many paused jobs that knows which it will resume next but one or next
- * but three: a job that was away is loaded meanwhile. Does nothing else, so any handle will do,
- * NULL and a stale one too. Any thread.
+ * frames. For a loop over many paused jobs that knows which it will resume some ten resumes later:
+ * a job that was away is loaded meanwhile. Does nothing else, so any handle will do, NULL and a
+ * stale one too. Any thread.
  */
 void asyncjob_prefetch(ASYNC_JOB* job);
 
