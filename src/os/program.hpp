@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the system says of the program that this process runs.
 //
-// Owner: report.cpp. Threads: any. Next layer down: libc.
+// Owner: output_file.cpp. Threads: any. Next layer down: libc.
 #pragma once
 
 namespace asyncjob::os {
