@@ -3,6 +3,7 @@
 #include "os/file.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,35 +29,85 @@ bool write_all(int fd, const char* text, std::size_t size) noexcept {
 
 namespace {
 
-bool write_and_close(int fd, const char* text, std::size_t size) {
-    const bool written = write_all(fd, text, size);
-    const int why = errno;
-    const bool closed = close(fd) == 0;
-    if (!written)
-        errno = why;
-    return written && closed;
+bool is_file_or_none(const char* path) {
+    struct stat there {};
+    return stat(path, &there) != 0 || S_ISREG(there.st_mode);
 }
 
 }  // namespace
 
-bool replace_file(const char* path, const char* beside, const char* text,
-                  std::size_t size) noexcept {
-    struct stat there {};
-    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode)) {
-        const int device = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-        return device >= 0 && write_and_close(device, text, size);
+bool Replacement::begin(const char* path, const char* beside) noexcept {
+    path_ = path;
+    if (!is_file_or_none(path)) {
+        beside_ = nullptr;
+        fd_ = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        return fd_ >= 0;
     }
     constexpr mode_t all_may_read = 0644;
+    beside_ = beside;
     // What has its name may be left over, or somebody else's who waits for it.
     (void)unlink(beside);
-    const int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, all_may_read);
-    if (fd < 0)
-        return false;
-    if (write_and_close(fd, text, size) && std::rename(beside, path) == 0)
+    fd_ = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, all_may_read);
+    return fd_ >= 0;
+}
+
+bool Replacement::write(const char* text, std::size_t size) noexcept {
+    constexpr int ten_seconds = 10000;
+    while (size > 0) {
+        const ssize_t done = ::write(fd_, text, size);
+        if (done > 0) {
+            text += done;
+            size -= static_cast<std::size_t>(done);
+        } else if (done == 0 || (errno != EINTR && errno != EAGAIN)) {
+            return false;
+        } else if (errno == EAGAIN) {
+            pollfd takes_more{fd_, POLLOUT, 0};
+            if (poll(&takes_more, 1, ten_seconds) == 0) {
+                errno = EAGAIN;
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+bool Replacement::put_in_place() noexcept {
+    const bool closed = close(fd_) == 0;
+    fd_ = -1;
+    if (closed && (beside_ == nullptr || std::rename(beside_, path_) == 0))
         return true;
+    give_up();
+    return false;
+}
+
+void Replacement::give_up() noexcept {
     const int why = errno;
-    (void)unlink(beside);
+    if (fd_ >= 0)
+        (void)close(fd_);
+    fd_ = -1;
+    if (beside_ != nullptr)
+        (void)unlink(beside_);
     errno = why;
+}
+
+bool can_be_replaced(const char* path, const char* beside) noexcept {
+    if (!is_file_or_none(path))
+        return true;
+    Replacement file;
+    if (!file.begin(path, beside))
+        return false;
+    file.give_up();
+    return true;
+}
+
+bool replace_file(const char* path, const char* beside, const char* text,
+                  std::size_t size) noexcept {
+    Replacement file;
+    if (!file.begin(path, beside))
+        return false;
+    if (file.write(text, size))
+        return file.put_in_place();
+    file.give_up();
     return false;
 }
 
