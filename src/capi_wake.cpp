@@ -7,8 +7,10 @@
 
 #include "api.hpp"
 #include "job_wake.hpp"
+#include "os/clock.hpp"
 #include "reason.hpp"
 #include "thread_state.hpp"
+#include "trace.hpp"
 #include "wake.hpp"
 
 using asyncjob::fail;
@@ -38,8 +40,16 @@ int asyncjob_get_handle(ASYNC_JOB* job, asyncjob_handle* handle) {
 int asyncjob_wake(asyncjob_handle handle) {
     if (handle.slot == nullptr)
         return fail(Reason::null_argument, __func__);
-    if (static_cast<WakeSlot*>(handle.slot)->wake(handle.generation)) [[likely]]
+    WakeSlot& slot = *static_cast<WakeSlot*>(handle.slot);
+    // Before the wake: the job may be another one afterwards, and must not be seen to go on first.
+    const ASYNC_JOB* const job = slot.job;
+    const bool is_traced = asyncjob::trace::is_on.load(std::memory_order_relaxed);
+    const os::Time now = is_traced ? os::now() : 0;
+    if (slot.wake(handle.generation)) [[likely]] {
+        if (is_traced)
+            asyncjob::trace::note_wake(job, now);
         return 1;
+    }
     // Not on the error queue: it is nothing that a TLS connection of this thread should fail for.
     asyncjob::this_thread.last_reason = static_cast<int>(Reason::stale_handle);
     return 0;

@@ -56,6 +56,7 @@ struct alignas(64) async_job_st {
 
     asyncjob::FiberRest rest;
     unsigned blocked;                       // ASYNC_block_pause() calls to be undone
+    std::uint32_t traced;                   // its last event's number and 1, see trace.hpp; or 0
     std::atomic<std::uint64_t> owner;       // ThreadState::key
     asyncjob::WakeSlot* slot;               // with unusual::has_handle only, see wake.hpp
     asyncjob::CarriedErrors errors;         // with unusual::carries_errors only
@@ -67,6 +68,7 @@ struct alignas(64) async_job_st {
     void* heap_args;            // what holds the arguments, if the stack does not; else NULL
     async_job_st* made_before;  // in the pool's list of all its jobs
     async_job_st* made_after;
+    asyncjob::JobFunction function;  // of a thread with unusual::is_traced only
 
     static constexpr std::uint64_t serial_bits = 63;
 

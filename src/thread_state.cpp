@@ -14,6 +14,7 @@
 #include "os/clock.hpp"
 #include "os/loader.hpp"
 #include "report.hpp"
+#include "trace.hpp"
 #include "wait_ctx.hpp"
 
 namespace asyncjob {
@@ -134,6 +135,8 @@ Reason enter(ThreadState& self) {
     if (self.exit_rounds == 0)
         enter_threads(self.entry);
     expect_report();
+    if (trace::begin_thread())
+        self.special |= unusual::is_traced;
     return Reason::none;
 }
 
@@ -153,6 +156,13 @@ void note_use(ThreadState& self) {
         self.special &= ~unusual::is_new_child;
         expect_report();
     }
+}
+
+// Something has happened to a job of a thread that may be traced.
+void note_event(ThreadState& self, Job& job, const ASYNC_JOB* name, trace::Event event) {
+    if ((self.special & unusual::is_traced) != 0 &&
+        !trace::note(event, name, reinterpret_cast<const void*>(job.function), job.traced))
+        self.special &= ~unusual::is_traced;
 }
 
 // What a tool that watches stacks wants to see called on a job's stack, in the job's place.
@@ -278,6 +288,11 @@ int start(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result, JobFunction fun
     job.fiber.unusual |= unusual::is_fresh | unusual::is_listed;
     job.wait = wait;
     enter_from_outer(self, job);
+    if ((self.special & unusual::is_traced) != 0) {
+        job.function = function;
+        job.traced = 0;
+        note_event(self, job, job.name(), trace::Event::start);
+    }
     run_enter_hooks(self, job, job.name());
     carry_errors(self, job, &CarriedErrors::start);
     job.lib_ctx = host::lib_ctx();
@@ -316,6 +331,7 @@ int resume_paused(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_JOB* na
     job.fiber.unusual &= ~unusual::is_seen;
     note_use(self);
     self.pool.settle();
+    note_event(self, job, name, trace::Event::resume);
     enter_from_outer(self, job);
     run_enter_hooks(self, job, name);
     carry_errors(self, job, &CarriedErrors::resume);
@@ -338,6 +354,7 @@ int resume(ASYNC_JOB** handle, ASYNC_JOB* name, int* result) {
 void cancel_paused(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_JOB* name, int* result) {
     self.entry.cancelled += 1;
     job.fiber.unusual |= unusual::is_cancelled;
+    note_event(self, job, name, trace::Event::cancel);
     (void)resume_paused(self, job, handle, name, result, 0);
 }
 
@@ -385,6 +402,7 @@ int pause(ASYNC_JOB* name) {
         self.mailbox->queue_again(job.slot);
     }
     run_leave_hooks(self, job);
+    note_event(self, job, name, trace::Event::pause);
     note_use(self);
     self.pool.settle();
     const bool is_first = (job.fiber.unusual & unusual::is_fresh) != 0;
@@ -415,9 +433,10 @@ void tell_of_room(ThreadState& self) {
 
 // What every end of a job tells its starter.
 void report_end(const ThreadState& self, Job& job, int value) {
+    ASYNC_JOB* const name = self.current;
     *job.result = value;
     *job.handle = nullptr;
-    job.become_idle(self.current);
+    job.become_idle(name);
 }
 
 [[gnu::noinline]] int end_the_long_way(Job& job, int value) {
@@ -432,6 +451,7 @@ void report_end(const ThreadState& self, Job& job, int value) {
     }
     if ((job.fiber.unusual & unusual::carries_errors) != 0)
         job.errors.end();
+    note_event(self, job, self.current, trace::Event::finish);
     report_end(self, job, value);
     leave_to_outer(self, job);
     // errno is not given back: the end of a job is a return, and errno goes with it.

@@ -54,5 +54,6 @@ inline constexpr std::uint32_t has_lib_ctx = 0x2000000;     // some side's is no
 inline constexpr std::uint32_t is_watched = 0x4000000;      // by memcheck
 inline constexpr std::uint32_t stamps_pauses = 0x8000000;   // notes the time of each
 inline constexpr std::uint32_t is_new_child = 0x10000000;   // of a fork, no use of jobs yet
+inline constexpr std::uint32_t is_traced = 0x20000000;      // ASYNCJOB_TRACE
 
 }  // namespace asyncjob::unusual

@@ -35,6 +35,7 @@
 #include "api.hpp"
 #include "deadlines.hpp"
 #include "os/event.hpp"
+#include "relaxed.hpp"
 
 namespace asyncjob {
 
@@ -48,7 +49,7 @@ struct alignas(64) WakeSlot : Deadline {
     std::atomic<std::uint64_t> state = 0;
     WakeSlot* next = nullptr;    // of whoever set is_linked until it is pushed, then the owner's
     Mailbox* mailbox = nullptr;  // does not change
-    ASYNC_JOB* job = nullptr;    // the owner's, as what follows
+    Relaxed<ASYNC_JOB*> job;     // the owner's, as what follows; wakers may look
     bool is_deferred = false;
     bool was_woken = false;  // a wake was taken that the job has not heard of yet
     bool is_queued = false;  // see Mailbox::mend()
