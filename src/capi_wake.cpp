@@ -8,6 +8,7 @@
 #include "api.hpp"
 #include "job_wake.hpp"
 #include "os/clock.hpp"
+#include "probes.hpp"
 #include "reason.hpp"
 #include "thread_state.hpp"
 #include "trace.hpp"
@@ -46,6 +47,7 @@ int asyncjob_wake(asyncjob_handle handle) {
     const bool is_traced = asyncjob::trace::is_on.load(std::memory_order_relaxed);
     const os::Time now = is_traced ? os::now() : 0;
     if (slot.wake(handle.generation)) [[likely]] {
+        ASYNCJOB_PROBE1(wake, job);
         if (is_traced)
             asyncjob::trace::note_wake(job, now);
         return 1;

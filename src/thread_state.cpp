@@ -13,6 +13,7 @@
 #include "host.hpp"
 #include "os/clock.hpp"
 #include "os/loader.hpp"
+#include "probes.hpp"
 #include "report.hpp"
 #include "trace.hpp"
 #include "wait_ctx.hpp"
@@ -245,6 +246,7 @@ int go_into_new(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_WAIT_CTX*
     job.wait = wait;
     become_current(self, job, job.name(), handle, result);
     const arch::FpMode mode = fp_mode(job.fiber, bits);
+    ASYNCJOB_END_PROBE2(start, job.name(), function);
     if constexpr (sanitizer::watched) {
         Watched watched{job, function, args};
         sanitizer::leave_to_fiber(job.rest.watched);
@@ -331,6 +333,7 @@ int resume_paused(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_JOB* na
     job.fiber.unusual &= ~unusual::is_seen;
     note_use(self);
     self.pool.settle();
+    ASYNCJOB_PROBE1(resume, name);
     note_event(self, job, name, trace::Event::resume);
     enter_from_outer(self, job);
     run_enter_hooks(self, job, name);
@@ -354,6 +357,7 @@ int resume(ASYNC_JOB** handle, ASYNC_JOB* name, int* result) {
 void cancel_paused(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_JOB* name, int* result) {
     self.entry.cancelled += 1;
     job.fiber.unusual |= unusual::is_cancelled;
+    ASYNCJOB_PROBE1(cancel, name);
     note_event(self, job, name, trace::Event::cancel);
     (void)resume_paused(self, job, handle, name, result, 0);
 }
@@ -402,6 +406,7 @@ int pause(ASYNC_JOB* name) {
         self.mailbox->queue_again(job.slot);
     }
     run_leave_hooks(self, job);
+    ASYNCJOB_PROBE1(pause, name);
     note_event(self, job, name, trace::Event::pause);
     note_use(self);
     self.pool.settle();
@@ -434,6 +439,7 @@ void tell_of_room(ThreadState& self) {
 // What every end of a job tells its starter.
 void report_end(const ThreadState& self, Job& job, int value) {
     ASYNC_JOB* const name = self.current;
+    ASYNCJOB_END_PROBE2(finish, name, value);
     *job.result = value;
     *job.handle = nullptr;
     job.become_idle(name);

@@ -85,6 +85,7 @@ name:                                                                         \
  * Remembers the CFI without that frame.
  */
 #define RESUME_TO_SWITCH(way)                                                 \
+        PROBE("resume", "8@%rax");                                            \
         movq    %rdi, JOB(HANDLE);                                            \
         movq    %rdx, JOB(RESULT);                                            \
         movq    %rax, THREAD(CURRENT);                                        \
@@ -107,6 +108,7 @@ name:                                                                         \
 
 /* The same of a pause. */
 #define PAUSE_TO_SWITCH(way)                                                  \
+        PROBE("pause", "8@%rax");                                             \
         movq    $0, THREAD(CURRENT);                                          \
         movq    JOB(HANDLE), %rcx;                                            \
         movq    %rax, (%rcx);                                                 \
