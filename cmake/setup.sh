@@ -9,6 +9,7 @@ packages=(
     libgtest-dev python3 valgrind gdb                       # tests
     libboost-dev apache2-utils curl                         # tests/asio
     libbenchmark-dev libboost-context-dev                   # bench
+    systemtap-sdt-dev                                       # static probes, see src/probes.hpp
 )
 ci_packages=(
     clang clang-format clang-tidy git

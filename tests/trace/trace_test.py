@@ -244,6 +244,22 @@ class TraceTest(unittest.TestCase):
         self.run_jobs("finish", "1", "abort", "1", status=-6)
         self.assertEqual(self.files(), [])
 
+    def test_is_written_by_a_debugger_of_a_process_that_would_not(self):
+        if os.environ["TRACE_PROBES"] == "untested" or shutil.which("gdb") is None:
+            self.skipTest("no gdb, or a build that it is not to run")
+        result = subprocess.run(
+            ["gdb", "-nx", "-q", "-batch", "-ex", "set debuginfod enabled off", "-ex",
+             "break _exit", "-ex", "run", "-ex", "call (void)'asyncjob::trace::write'()", "-ex",
+             "shell cp trace.json first.json", "-ex", "continue", "--args", JOBS, "finish", "2",
+             "leave", "1", "_exit", "1"],
+            env=self.env, cwd=self.folder, text=True, capture_output=True, timeout=TIMEOUT,
+            check=False, stdin=subprocess.DEVNULL)
+        if "ptrace: Operation not permitted" in result.stderr:
+            self.skipTest("gdb may not trace here")
+        self.assertIn("exited normally", result.stdout, result.stderr)
+        trace = Trace(self, os.path.join(self.folder, "first.json"))
+        self.expect(trace, start=3, finish=2, pause=3, resume=2)
+
     def test_is_off_unless_asked_for(self):
         for value in (None, ""):
             self.env.pop("ASYNCJOB_TRACE")
