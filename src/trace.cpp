@@ -35,13 +35,9 @@ std::uint64_t dropped_with_rings = 0;
 std::atomic<std::uint64_t> without_ring = 0;
 
 constinit thread_local Ring* own = nullptr;
-constinit thread_local std::uint64_t first_number = 0;
 
-// Events of the parent are in its own file. What jobs know of the numbers of their events stays
-// true.
+// Events of the parent are in its own file.
 void in_child() {
-    if (own != nullptr)
-        first_number = own->end();
     own = nullptr;
     while (rings != nullptr) {
         Ring* const ring = rings;
@@ -104,7 +100,7 @@ Ring* make_ring() {
     std::byte* const memory = os::map((sizeof(Ring) + page - 1) / page * page);
     if (memory == nullptr)
         return nullptr;
-    Ring* const ring = new (memory) Ring(first_number);
+    Ring* const ring = new (memory) Ring;
     ring->made_before = rings;
     rings = ring;
     ++ring_count;

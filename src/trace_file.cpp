@@ -163,14 +163,14 @@ class ThreadTrace {
         text_.add("}");
     }
 
-    // Whether the job's event before this one, with the number `at`, is there.
+    // Whether the job's event before this one, with the number `at`, is there. The number may be
+    // that of another event: of a fork's parent, or of 2^32 events ago.
     [[nodiscard]] bool has_one_before(const Record& record, std::uint64_t at) const {
-        if (record.before == 0)
-            return false;
         const std::uint64_t distance = static_cast<std::uint32_t>(at + 1) - record.before;
-        if (distance == 0 || distance > at - begin_)
+        if (record.before == 0 || distance == 0 || distance > at - begin_)
             return false;
-        return ring_.at(at - distance).job == record.job;  // after 2^32 events the number is again
+        const Record before = ring_.at(at - distance);
+        return before.job == record.job && before.event != Event::wake;
     }
 
     void write_lost_beginning(os::Time first, std::uint64_t at) {

@@ -33,8 +33,6 @@ class Ring {
   public:
     static constexpr std::size_t capacity = std::size_t{64} * 1024;  // in 2 MiB
 
-    explicit Ring(std::uint64_t first) : next_(first), first_(first) {}
-
     // Returns the number.
     std::uint64_t add(const Record& record) noexcept {
         const std::uint64_t number = next_.load(std::memory_order_relaxed);
@@ -77,8 +75,8 @@ class Ring {
         Relaxed<std::uint64_t> event_and_before;
     };
 
-    std::atomic<std::uint64_t> next_;
-    std::uint64_t first_;
+    std::atomic<std::uint64_t> next_ = 0;
+    std::uint64_t first_ = 0;
     Slot slots_[capacity];
 };
 

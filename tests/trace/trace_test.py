@@ -203,6 +203,14 @@ class TraceTest(unittest.TestCase):
         self.assertEqual(trace.other["events"] + trace.other["dropped"], 201 * 4)
         self.assertEqual(trace.other["events"], 64 * 4)
 
+    def test_keeps_the_rings_of_threads_that_live(self):
+        trace = self.trace("finish", "1", "one-by-one", "70", "finish", "1")
+        self.assertEqual(trace.count(tid=trace.other["pid"], ph="b"), 2)
+        self.assertGreater(trace.other["dropped"], 0)
+        trace = self.trace("threads", "70")
+        self.expect(trace, start=210, finish=210, pause=210, resume=210)
+        self.assertEqual(len(trace.threads), 70)
+
     def test_is_whole_while_other_threads_go_on(self):
         for _ in range(5):
             trace = self.trace("busy", "4")
