@@ -12,7 +12,8 @@
  *   busy N        N threads that go on with jobs while the process exits
  *   share-fp 1    control words are shared from here on
  *   fork N        a child that does `finish N` and exits; it is waited for
- *   fork-in-job 1 a job that forks, in which the child exits when it has paused and gone on
+ *   fork-in-job 1 a job that forks, in which the child does `simple 1` and exits when it has paused
+ *                 and gone on
  *   exit-in-job 1, _exit 1, abort 1   how it ends
  */
 #define _GNU_SOURCE
@@ -65,6 +66,15 @@ int nested_job(void* args) {
     return result;
 }
 
+static void simple(long count, void* args, size_t size) {
+    ASYNC_JOB* job = NULL;
+    int result = 0;
+    while (count-- > 0) {
+        EXPECT(ASYNC_start_job(&job, NULL, &result, simple_job, args, size), ASYNC_FINISH);
+        EXPECT(result, 7);
+    }
+}
+
 int exiting_job(void* args) {
     (void)args;
     exit(0);
@@ -74,6 +84,8 @@ int forking_job(void* args) {
     int status = 0;
     (void)args;
     const pid_t child = fork();
+    if (child == 0)
+        simple(1, NULL, 0);
     ASYNC_pause_job();
     if (child == 0)
         exit(0);
@@ -97,15 +109,6 @@ static void go_on(ASYNC_JOB** job, int status, int expected) {
     EXPECT(ASYNC_start_job(job, NULL, &result, NULL, NULL, 0), status);
     if (status == ASYNC_FINISH)
         EXPECT(result, expected);
-}
-
-static void simple(long count, void* args, size_t size) {
-    ASYNC_JOB* job = NULL;
-    int result = 0;
-    while (count-- > 0) {
-        EXPECT(ASYNC_start_job(&job, NULL, &result, simple_job, args, size), ASYNC_FINISH);
-        EXPECT(result, 7);
-    }
 }
 
 static void leave(ASYNC_JOB** jobs, long count) {

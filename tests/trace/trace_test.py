@@ -236,15 +236,15 @@ class TraceTest(unittest.TestCase):
         self.assertEqual(sorted(trace.count(ph="b") for trace in traces), [2, 3])
 
     def test_of_a_child_that_was_forked_in_a_job_begins_in_it(self):
-        self.run_jobs("leave", "1", "fork-in-job", "1")
+        self.run_jobs("fork-in-job", "1")
         child = Trace(self, os.path.join(self.folder, self.files()[1]))
-        # Of its parent's two jobs it goes on with one, whose start is the parent's; it exits there.
-        self.assertEqual(child.counts(), {"start": 1, "finish": 0, "pause": 1, "resume": 1,
+        # It goes on with the job, whose start is its parent's, behind another one; it exits there.
+        self.assertEqual(child.counts(), {"start": 2, "finish": 1, "pause": 1, "resume": 1,
                                           "cancel": 0, "wake": 0})
         self.assertEqual(child.other["dropped"], 0)
         self.assertEqual([event["args"].get("lost", False) for event in child.of(ph="B")],
-                         [True, False])
-        self.expect(Trace(self, self.path), start=2, finish=1, pause=2, resume=1)
+                         [True, False, False])
+        self.expect(Trace(self, self.path), start=1, finish=1, pause=1, resume=1)
 
     def test_is_not_written_by_processes_without_jobs_or_without_an_exit(self):
         self.run_jobs()
@@ -281,6 +281,8 @@ class TraceTest(unittest.TestCase):
         self.env["ASYNCJOB_TRACE"] = os.path.join(self.folder, "none", "trace.json")
         self.run_jobs("finish", "2", "threads", "4", errors="asyncjob: ASYNCJOB_TRACE: "
                       f"{self.env['ASYNCJOB_TRACE']}: No such file or directory\n")
+        # Not when all is lost.
+        self.assertIn("No such file", self.run_jobs("finish", "1", "_exit", "1", errors=None).stderr)
         self.env["ASYNCJOB_TRACE"] = "/tmp/" + "x" * 5000
         self.assertIn("name too long", self.run_jobs("finish", "1", errors=None).stderr)
 
