@@ -33,6 +33,7 @@ class Text {
             flush();
         va_list values;
         va_start(values, format);
+        // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): they are begun above.
         const int size = std::vsnprintf(buffer + used_, most_at_once, format, values);
         va_end(values);
         if (size > 0)
