@@ -28,6 +28,7 @@ struct Slab {
     std::uint32_t given_back;
     std::uint32_t touched;  // of those given back, how many may have resident pages
     bool is_known;          // a stack has been taken from it at some time
+    bool is_to_retire;      // in left_over: it could not be
     StackShape shape;       // for ever: of headers at stale handles nothing else may be made
     std::size_t stride;     // bytes from one stack to the next
 
@@ -166,8 +167,10 @@ Reason allocate_by_user(Stack& stack, const StackShape& shape) {
     return Reason::none;
 }
 
-// Retired slabs of threads that have ended. Taken as a whole, so there is no ABA.
+// Retired slabs of threads that have ended, and empty ones that could not be retired. Taken as a
+// whole, so there is no ABA.
 std::atomic<Slab*> left_over = nullptr;
+std::atomic<std::size_t> to_retire = 0;  // how many of them are such
 
 // Slabs with jobs that ended threads have left paused: never looked at again, but not leaked.
 std::atomic<Slab*> lost = nullptr;
@@ -183,6 +186,24 @@ void give_to(std::atomic<Slab*>& list, Slab* first) {
     while (!list.compare_exchange_weak(last->next, first, std::memory_order_release,
                                        std::memory_order_relaxed)) {
     }
+}
+
+// A slab of left_over that is to be retired no more.
+void note_retired(Slab& slab) {
+    if (std::exchange(slab.is_to_retire, false))
+        to_retire.fetch_sub(1, std::memory_order_relaxed);
+}
+
+// Tries again what could not be done when their threads ended.
+void retire_left_over() {
+    if (to_retire.load(std::memory_order_relaxed) == 0)
+        return;
+    Slab* const all = left_over.exchange(nullptr, std::memory_order_acquire);
+    for (Slab* slab = all; slab != nullptr; slab = slab->next) {
+        if (slab->is_to_retire && os::retire(slab->base, slab->size()))
+            note_retired(*slab);
+    }
+    give_to(left_over, all);
 }
 
 }  // namespace
@@ -222,6 +243,7 @@ Slab* StackSource::take_retired() noexcept {
     if (slab == nullptr || !os::revive(slab->base, slab->size()))
         return nullptr;
     retired_ = slab->next;
+    note_retired(*slab);
     return slab;
 }
 
@@ -400,13 +422,31 @@ void StackSource::tidy() noexcept {
 }
 
 void StackSource::settle() noexcept {
+    for (Slab* slab = open_; slab != nullptr;) {
+        Slab* const next = slab->next;
+        if (slab->in_use == 0)
+            retire(slab);  // it could not be when it became empty
+        slab = next;
+    }
     tidy();
     give_to(left_over, std::exchange(retired_, nullptr));
+    retire_left_over();
 }
 
 void StackSource::leave() noexcept {
     settle();
-    give_to(lost, open_);
+    while (Slab* const slab = open_) {
+        unlink(open_, slab);
+        slab->next = nullptr;
+        if (slab->in_use > 0) {
+            give_to(lost, slab);
+            continue;
+        }
+        slab->become_new();
+        slab->is_to_retire = true;
+        to_retire.fetch_add(1, std::memory_order_relaxed);
+        give_to(left_over, slab);
+    }
     give_to(lost, full_);
     *this = StackSource{};
 }

@@ -78,7 +78,7 @@ class StackSource {
     // Gives all memory back that give() has kept.
     void tidy() noexcept;
 
-    // The same, and the retired slabs to whoever needs one.
+    // The same, and slabs that no stack is in use of to whoever needs one.
     void settle() noexcept;
 
     // For a thread that ends: settles, and forgets the slabs that are in use for ever.
