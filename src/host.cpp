@@ -232,8 +232,9 @@ std::atomic<unsigned long long> looked_through = 0;
 
 // The libcrypto of the process, or NULL. Looks again as long as there was none and the process
 // has got another library. Without a lock, which a fork might leave held in the child: of threads
-// that find it at the same time one publishes what it found.
-const Libcrypto* get() {
+// that find it at the same time one publishes what it found. Sets *no_memory if one was found, and
+// there is no memory for what is known of it.
+const Libcrypto* get(bool* no_memory = nullptr) {
     const Libcrypto* known = found.load(std::memory_order_acquire);
     if (known != nullptr)
         return known;
@@ -246,8 +247,11 @@ const Libcrypto* get() {
         return nullptr;
     }
     void* const memory = std::malloc(sizeof(Libcrypto));
-    if (memory == nullptr)
+    if (memory == nullptr) {
+        if (no_memory != nullptr)
+            *no_memory = true;
         return nullptr;
+    }
     const auto* const mine = new (memory) Libcrypto(filled);
     if (!found.compare_exchange_strong(known, mine, std::memory_order_acq_rel)) {
         std::free(memory);
@@ -281,15 +285,17 @@ void note_lib_ctx(const Libcrypto& host, void* ctx) {
 
 }  // namespace
 
-void look_around() noexcept {
-    const Libcrypto* const host = get();
+bool look_around() noexcept {
+    bool no_memory = false;
+    const Libcrypto* const host = get(&no_memory);
     if (host == nullptr || host->set0_default == nullptr)
-        return;
+        return !no_memory;
     const bool was_unseen = thread_default.is_unseen;
     thread_default.is_unseen = global_set_default() != asyncjob_set_default_seen;
     if (was_unseen && !thread_default.is_unseen)
         thread_default.ctx = ask(*host);
     thread_default.tell();
+    return true;
 }
 
 void follow_lib_ctx(std::uint32_t* flags, std::uint32_t bit) noexcept {

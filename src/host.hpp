@@ -13,8 +13,8 @@ namespace asyncjob::host {
 
 // Looks for a libcrypto that has come into the process since the last look. Called when a
 // thread starts to use jobs and, if libraries have been loaded, as it makes more of them;
-// never at a switch.
-void look_around() noexcept;
+// never at a switch. False if there is one, and no memory for what is known of it.
+[[nodiscard]] bool look_around() noexcept;
 
 // Puts a reason on libcrypto's error queue, as raised by a function of the public interface.
 void raise(int reason, const char* function) noexcept;

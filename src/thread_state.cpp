@@ -93,15 +93,19 @@ void carry_errors(ThreadState& self, Job& job, Switch to) {
         job.fiber.unusual |= unusual::carries_errors;
 }
 
-// Finds what may have come into the process with a dlopen(): libcrypto, a C++ runtime.
-void look_around(ThreadState& self) {
+// Finds what may have come into the process with a dlopen(): libcrypto, a C++ runtime. False, to
+// be tried again, if there is no memory for what is known of libcrypto: jobs that went on without
+// it would not keep their errors and library contexts.
+bool look_around(ThreadState& self) {
     const unsigned long long libraries = os::libraries_loaded();
     if (self.places.error_number != nullptr && (libraries == self.libraries || libraries == 0))
-        return;  // nothing new, or nothing that can be found out now
+        return true;  // nothing new, or nothing that can be found out now
+    if (!host::look_around())
+        return false;
     self.libraries = libraries;
-    host::look_around();
     self.places = find_carried_places(&self.no_exceptions);
     find_errors(self);
+    return true;
 }
 
 // At most one of the thread's bits, so that a switch has one thing to compare.
@@ -119,6 +123,8 @@ Reason enter(ThreadState& self) {
         return Reason::none;
     if (!arch::capable)
         return Reason::not_capable;
+    if (!look_around(self))
+        return Reason::no_memory;
     if (!have_exit_key() ||
         pthread_setspecific(static_cast<pthread_key_t>(exit_key.load()), &self) != 0)
         return Reason::init_failed;
@@ -126,7 +132,6 @@ Reason enter(ThreadState& self) {
     set_fp_mode(self, (self.special & unusual::shares_fp_mode) != 0);
     if (sanitizer::watched || sanitizer::under_memcheck())
         self.special |= unusual::is_watched;
-    look_around(self);
     host::follow_lib_ctx(&self.special, unusual::has_lib_ctx);
     self.entry.pool = &self.pool;
     self.entry.current = &self.current;
@@ -274,8 +279,7 @@ int start(ASYNC_JOB** handle, ASYNC_WAIT_CTX* wait, int* result, JobFunction fun
                 self.special |= unusual::awaits_room;
             return ASYNC_NO_JOBS;
         }
-        look_around(self);
-        reason = self.pool.make(self.key);
+        reason = look_around(self) ? self.pool.make(self.key) : Reason::no_memory;
         if (reason != Reason::none)
             return fail(reason, "ASYNC_start_job");
     }
