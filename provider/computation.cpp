@@ -10,10 +10,14 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "error_queue.hpp"
@@ -48,7 +52,7 @@ class SecretBytes {
     std::vector<unsigned char> bytes_;
 };
 
-// Inner contexts that workers have. Never destroyed: workers may outlast static objects.
+// Inner contexts that workers have.
 class ContextsInUse {
   public:
     // Around a fork. The child has no workers, so it has no contexts in use.
@@ -103,7 +107,10 @@ ContextsInUse& contexts_in_use() {
     static auto* const contexts = [] {
         pthread_atfork([] { contexts_in_use().before_fork(); },
                        [] { contexts_in_use().in_parent(); }, [] { contexts_in_use().in_child(); });
-        return new ContextsInUse;
+        // Never destroyed: workers may outlast static objects. Nor is memory asked for, whose lack
+        // nobody could be told of here.
+        alignas(ContextsInUse) static std::byte place[sizeof(ContextsInUse)];
+        return new (place) ContextsInUse;
     }();
     return *contexts;
 }
@@ -156,6 +163,9 @@ class Computation {
     // this object may be used then, its lock may be held for ever.
     [[nodiscard]] bool is_lost() const { return generation_ != workers::generation(); }
 
+    // When it is lost.
+    void keep_for_ever(std::shared_ptr<Computation> self) { self_ = std::move(self); }
+
     // The job was cancelled: nobody will look at the result.
     void abandon() {
         const std::lock_guard lock(mutex_);
@@ -197,6 +207,7 @@ class Computation {
     ErrorQueue errors_;
     int result_ = 0;
     const unsigned generation_ = workers::generation();
+    std::shared_ptr<Computation> self_;
 
     std::mutex mutex_;
     std::condition_variable condition_;
@@ -238,8 +249,9 @@ std::shared_ptr<Computation> start(const Inner& inner, void* context, unsigned c
         std::make_shared<Computation>(inner, context, *out_length, out_size, in, in_length);
     if (!computation->notify_by(wait))
         return nullptr;
+    std::function<void()> work = [computation] { computation->run(); };
     contexts_in_use().begin(context);
-    if (!workers::post([computation] { computation->run(); })) {
+    if (!workers::post(std::move(work))) {
         contexts_in_use().end(context);
         return nullptr;
     }
@@ -275,7 +287,7 @@ int compute(const Inner& inner, void* context, unsigned char* out, std::size_t* 
         const bool resumed = pause();
         if (computation->is_lost()) {
             // What the two processes shared stays as it is, for ever.
-            (void)new auto(std::move(computation));
+            computation->keep_for_ever(computation);
             return fail("the process was forked while a worker had the private-key operation");
         }
         if (!resumed) {

@@ -102,19 +102,26 @@ const OSSL_ALGORITHM* InnerProvider::query(int operation_id, int* no_cache) {
             return offer.algorithms.empty() ? nullptr : offer.algorithms.data();
         }
     }
+    // Before the inner provider is asked: what it has told must be told to be done with.
+    Offer& offer = offers_.emplace_back();
     int inner_no_cache = 0;
-    Offer offer{};
     offer.operation_id = operation_id;
     offer.inner = OSSL_PROVIDER_query_operation(provider_, operation_id, &inner_no_cache);
     offer.cached = inner_no_cache == 0;
     *no_cache = inner_no_cache;
     if (offer.inner == nullptr) {
         OSSL_PROVIDER_unquery_operation(provider_, operation_id, nullptr);
+        offers_.pop_back();
         return nullptr;
     }
-    fill(offer);
-    const Offer& kept = offers_.emplace_back(std::move(offer));
-    return kept.algorithms.empty() ? nullptr : kept.algorithms.data();
+    try {
+        fill(offer);
+    } catch (...) {
+        OSSL_PROVIDER_unquery_operation(provider_, operation_id, offer.inner);
+        offers_.pop_back();
+        throw;
+    }
+    return offer.algorithms.empty() ? nullptr : offer.algorithms.data();
 }
 
 void InnerProvider::unquery(int operation_id, const OSSL_ALGORITHM* algorithms) {

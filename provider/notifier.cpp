@@ -76,7 +76,12 @@ bool Notifier::for_job(ASYNC_WAIT_CTX* wait) {
         unpublished_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
         if (unpublished_ < 0)
             return false;
-        channel_ = std::make_shared<Channel>(unpublished_);
+        try {
+            channel_ = std::make_shared<Channel>(unpublished_);
+        } catch (...) {
+            ::close(unpublished_);
+            throw;
+        }
     }
     if (ASYNC_WAIT_CTX_get_callback(wait, &callback_, &callback_arg_) == 1 && callback_ != nullptr)
         return ASYNC_WAIT_CTX_set_status(wait, ASYNC_STATUS_OK) == 1;

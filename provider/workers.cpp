@@ -19,6 +19,7 @@
 #include <asio/post.hpp>
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <system_error>
@@ -71,7 +72,7 @@ class Pool {
                         yield_to_server();
                     queue_.run();
                 });
-        } catch (const std::system_error&) {
+        } catch (const std::exception&) {  // no thread to be had, or no memory for one
             if (threads_.empty()) {
                 pthread_sigmask(SIG_SETMASK, &before, nullptr);
                 throw;
