@@ -273,7 +273,7 @@ TEST_P(ForkAt, WhileAnotherThreadSwitchesAndWakes) {
         GTEST_SKIP() << "the tool's own locks do not survive a fork with threads";
     std::atomic<bool> done = false;
     const asyncjob_handle handle = handle_of(jobs_[1]->handle);
-    std::thread other([&] {
+    std::thread other([&done, handle] {
         while (!done) {
             expect_jobs_work();
             EXPECT_EQ(asyncjob_wake(handle), 1);
@@ -281,9 +281,14 @@ TEST_P(ForkAt, WhileAnotherThreadSwitchesAndWakes) {
         }
     });
     for (int i = 0; i < 100 && !HasFailure(); ++i) {
-        fork_here([this] {
-            for (int times = 0; times < 3; ++times)
-                (void)take_ready();
+        fork_here([this, handle] {
+            (void)take_ready();
+            if (GetParam() == Then::leaves) {
+                // A wake of the other thread that the fork cut off holds no later one up.
+                EXPECT_EQ(jobs_[1]->go(), ASYNC_PAUSE);
+                EXPECT_EQ(asyncjob_wake(handle), 1);
+                EXPECT_EQ(take_ready(), std::vector<ASYNC_JOB*>{jobs_[1]->handle});
+            }
             go_on(false);
         });
         (void)take_ready();

@@ -136,6 +136,10 @@ def main():
             # The threads of the provider are there, and little else: jobs are yet to be made.
             expect_service("at first", CLIENTS if kind == "nofile" else 1)
             limit, value = lowered(kind, server.pid)
+
+            def fds():
+                return len(os.listdir("/proc/%d/fd" % server.pid))
+            idle = fds()
             before = resource.prlimit(server.pid, limit)
             for _ in range(2):
                 resource.prlimit(server.pid, limit, (value, before[1]))
@@ -147,6 +151,7 @@ def main():
                     dropin.fail("the server ended with %d" % server.returncode)
                 resource.prlimit(server.pid, limit, before)
                 expect_service("with room again", 10 * CLIENTS)
+            dropin.wait_for("the server to close all that it has opened", lambda: fds() <= idle)
             server.send_signal(signal.SIGTERM)
             if server.wait(dropin.PATIENCE) != 0:
                 dropin.fail("the server ended with %d" % server.returncode)
