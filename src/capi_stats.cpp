@@ -33,3 +33,7 @@ int asyncjob_stats(asyncjob_stats_t* of, size_t size, int which) {
 int asyncjob_dump(int fd) {
     return asyncjob::dump(fd) ? 1 : 0;
 }
+
+int asyncjob_install_overflow_handler(void) {
+    return succeed(asyncjob::report_overflows(), __func__);
+}

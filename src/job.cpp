@@ -16,10 +16,10 @@ constexpr std::size_t largest_stack_args = 4096;
 }  // namespace
 
 async_job_st* async_job_st::at_top_of(asyncjob::Stack& stack, unsigned last_serial) {
-    stack.high -= sizeof(async_job_st);
     // Another thread may be looking at what a stale handle points to, so the header is not
     // constructed anew: what is here is the last one's, or zeroes.
-    auto* const job = reinterpret_cast<async_job_st*>(stack.high);
+    async_job_st* const job = place_below(stack.high);
+    stack.high = reinterpret_cast<std::byte*>(job);
     job->fiber = {};
     job->outer = nullptr;
     job->lib_ctx = nullptr;

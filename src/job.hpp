@@ -92,6 +92,18 @@ struct alignas(64) async_job_st {
     // A new job's header in the uppermost part of a stack from a slab, which becomes smaller by
     // it. `last_serial` is that of the job before; 0 for the first.
     [[nodiscard]] static async_job_st* at_top_of(asyncjob::Stack& stack, unsigned last_serial);
+    // Where that is in a stack which ends at `high`.
+    [[nodiscard]] static async_job_st* place_below(std::byte* high) {
+        return reinterpret_cast<async_job_st*>(high - sizeof(async_job_st));
+    }
+
+    // The name of the header's job of now, whatever the job does, read from a copy of the header.
+    [[nodiscard]] ASYNC_JOB* name_at(const async_job_st* header) const {
+        const std::uint64_t crossed = ticket.load(std::memory_order_relaxed);
+        auto* const name =
+            reinterpret_cast<ASYNC_JOB*>(crossed ^ owner.load(std::memory_order_relaxed));
+        return of(name) == header ? name : reinterpret_cast<ASYNC_JOB*>(crossed);
+    }
 
     [[nodiscard]] unsigned serial() const {
         return static_cast<unsigned>(ticket.load(std::memory_order_relaxed) & serial_bits);

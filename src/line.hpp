@@ -2,7 +2,7 @@
 // A line of text, as far as there is room, for code that may run in a signal handler: snprintf()
 // is not for those.
 //
-// Owner: dump.cpp. Threads: that of the line. Next layer down: os/file.hpp.
+// Owner: dump.cpp and overflow.cpp. Threads: that of the line. Next layer down: os/file.hpp.
 #pragma once
 
 #include <cstddef>
@@ -45,6 +45,10 @@ class Line {
     [[nodiscard]] bool write(int fd) {
         text_[size_++] = '\n';
         return os::write_all(fd, text_, size_);
+    }
+    [[nodiscard]] bool write_last_words(int fd) {
+        text_[size_++] = '\n';
+        return os::write_last_words(fd, text_, size_);
     }
 
   private:

@@ -20,6 +20,7 @@ namespace asyncjob {
 struct Slab {
     Slab* next;
     Slab* previous;
+    Slab* known_before;  // in the list of all that are known
     std::byte* base;
     std::uint32_t count;    // stacks in the mapping
     std::uint32_t guarded;  // stacks with guards, the first `guarded` of them
@@ -44,6 +45,8 @@ struct Slab {
     [[nodiscard]] std::byte* slot(std::size_t index) const { return base + index * stride; }
     [[nodiscard]] std::size_t size() const { return count * stride; }
     [[nodiscard]] std::size_t guard() const { return shape.is_guarded ? guard_size : 0; }
+    [[nodiscard]] std::byte* low(std::size_t index) const { return slot(index) + guard(); }
+    [[nodiscard]] std::byte* high(std::size_t index) const;
 
     // Nothing is in it.
     void become_new() {
@@ -88,6 +91,14 @@ void unlink(Slab*& head, Slab* slab) {
     if (slab->next != nullptr)
         slab->next->previous = slab->previous;
 }
+
+}  // namespace
+
+std::byte* Slab::high(std::size_t index) const {
+    return slot(index) + stride - (index % colours) * cache_line;
+}
+
+namespace {
 
 // The user's memory functions: both NULL, or both set. Frozen by the first stack (S17).
 os::ForkLock functions_lock;
@@ -175,6 +186,17 @@ std::atomic<std::size_t> to_retire = 0;  // how many of them are such
 // Slabs with jobs that ended threads have left paused: never looked at again, but not leaked.
 std::atomic<Slab*> lost = nullptr;
 
+// All slabs that a stack was ever taken from, whose addresses and descriptors stay.
+std::atomic<Slab*> known = nullptr;
+
+void make_known(Slab& slab) {
+    slab.is_known = true;
+    slab.known_before = known.load(std::memory_order_relaxed);
+    while (!known.compare_exchange_weak(slab.known_before, &slab, std::memory_order_release,
+                                        std::memory_order_relaxed)) {
+    }
+}
+
 // Puts a list of slabs in front of one that threads share.
 void give_to(std::atomic<Slab*>& list, Slab* first) {
     if (first == nullptr)
@@ -211,6 +233,20 @@ void retire_left_over() {
 std::size_t round_stack_size(std::size_t bytes) noexcept {
     const std::size_t step = 2 * os::page_size();
     return (bytes + step - 1) / step * step;
+}
+
+bool find_by_guard(const void* address, GuardedStack& found) noexcept {
+    const auto at = reinterpret_cast<std::uintptr_t>(address);
+    for (const Slab* slab = known.load(std::memory_order_acquire); slab != nullptr;
+         slab = slab->known_before) {
+        const std::uintptr_t offset = at - reinterpret_cast<std::uintptr_t>(slab->base);
+        if (offset >= slab->size() || offset % slab->stride >= slab->guard())
+            continue;
+        const std::size_t index = offset / slab->stride;
+        found = {slab->low(index), slab->high(index), slab->shape.usable};
+        return true;
+    }
+    return false;
 }
 
 // Slabs that are in use belong to jobs that are none of the source's any more.
@@ -324,7 +360,8 @@ Reason StackSource::take(Stack& stack, unsigned& left) noexcept {
         index = slab.cut++;
     }
     ++slab.in_use;
-    slab.is_known = true;
+    if (!slab.is_known)
+        make_known(slab);
     if (!slab.has_room()) {
         unlink(open_, &slab);
         link(full_, &slab);
@@ -332,9 +369,8 @@ Reason StackSource::take(Stack& stack, unsigned& left) noexcept {
 
     left = slab.notes()[index] & ~Slab::is_touched;
     slab.notes()[index] = static_cast<std::uint8_t>(left);  // in use: not to be discarded
-    std::byte* const slot = slab.slot(index);
-    stack.low = slot + slab.guard();
-    stack.high = slot + slab.stride - (index % colours) * cache_line;
+    stack.low = slab.low(index);
+    stack.high = slab.high(index);
     stack.slab = &slab;
     return Reason::none;
 }

@@ -60,6 +60,17 @@ struct Stack {
     Slab* slab;       // where it was cut from; NULL: by the user's allocation function
 };
 
+// A stack in a slab, as its guard finds it.
+struct GuardedStack {
+    std::byte* low;
+    std::byte* high;
+    std::size_t usable;  // see StackShape
+};
+
+// The stack, in use or not, whose guard has the address. Any thread, and in signal handlers: it
+// takes no lock.
+[[nodiscard]] bool find_by_guard(const void* address, GuardedStack& found) noexcept;
+
 class StackSource {
   public:
     // Sets the shape of the stacks to come. While none is in use.

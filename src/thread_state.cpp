@@ -13,6 +13,7 @@
 #include "host.hpp"
 #include "os/clock.hpp"
 #include "os/loader.hpp"
+#include "overflow.hpp"
 #include "probes.hpp"
 #include "report.hpp"
 #include "trace.hpp"
@@ -47,6 +48,7 @@ void thread_ends(void* state) {
     add_left_behind(self.pool.abandon());
     host::follow_lib_ctx(nullptr, 0);
     self.hooks.clear();
+    unwatch_overflows();
     self = ThreadState{};
     self.exit_rounds = rounds;
 }
@@ -119,8 +121,10 @@ void set_fp_mode(ThreadState& self, bool share) {
 
 // The thread's first use of jobs.
 Reason enter(ThreadState& self) {
-    if (self.key != ThreadState::no_key)
+    if (self.key != ThreadState::no_key) {
+        (void)watch_overflows(self.entry);  // maybe nobody wanted that before
         return Reason::none;
+    }
     if (!arch::capable)
         return Reason::not_capable;
     if (!look_around(self))
@@ -140,6 +144,7 @@ Reason enter(ThreadState& self) {
     // not have what is freed with the thread.
     if (self.exit_rounds == 0)
         enter_threads(self.entry);
+    (void)watch_overflows(self.entry);  // without it jobs are as good
     expect_report();
     if (trace::begin_thread())
         self.special |= unusual::is_traced;
@@ -487,6 +492,15 @@ void report_end(const ThreadState& self, Job& job, int value) {
 
 Reason use_jobs() noexcept {
     return enter(this_thread);
+}
+
+Reason report_overflows() noexcept {
+    if (!arch::capable)
+        return Reason::not_capable;
+    const Reason reason = install_overflow_handler();
+    const ThreadState& self = this_thread;
+    return reason == Reason::none && self.key != ThreadState::no_key ? watch_overflows(self.entry)
+                                                                     : reason;
 }
 
 Reason init_thread(const PoolOptions& options) noexcept {

@@ -68,6 +68,9 @@ Reason init_thread(std::size_t max, std::size_t init) noexcept;
 Reason init_thread(const PoolOptions& options) noexcept;
 void cleanup_thread() noexcept;
 
+// Of all threads; those that use jobs already, but for this one, when they make the next.
+Reason report_overflows() noexcept;
+
 // The next call comes after the next ASYNC_NO_JOBS.
 Reason on_slot_free(const SlotFree& slot_free) noexcept;
 

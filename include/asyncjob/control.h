@@ -400,6 +400,44 @@ int asyncjob_can_pause(void);
 int asyncjob_dump(int fd);
 
 /*
+ * Has overflows of jobs' stacks reported: installs a handler of SIGSEGV, which writes two lines to
+ * stderr when a job gets into its guard,
+ *
+ *   asyncjob: stack overflow: job=0x7f21c3fdff01 stack=98304 guard=32768 thread=4711
+ *   address=0x7f21c3fc7ff8 at=0x55d0c8e0a1b2 symbol=parse_value+0x1c
+ *
+ * (in one line) and what enlarges stacks; and then leaves the signal to whoever had it when this
+ * was called. If that is the default, the process ends as ever, with the same core file. job is the
+ * handle; stack the bytes that the job may use (the option stack_size), guard those of the guard
+ * below; address is where the fault is, at the instruction, and symbol the function that has run
+ * out of stack, if it is exported (link programs with -rdynamic), else file and offset, for
+ * addr2line. What is not known is "-": names, before glibc 2.35. One line says so if the guard was
+ * reached by code that does not run at that stack's end: by a wrong pointer, that is. Frames larger
+ * than the guard may step over it, without a fault: compile with -fstack-clash-protection.
+ *
+ * Other faults, and signals that are sent, go to the previous handler alone, with the same siginfo
+ * and context. Its mask, SA_NODEFER, SA_RESETHAND and SA_RESTART stay in force; but it runs on the
+ * alternate signal stack, in threads that have one, also if it did not ask for that (SA_ONSTACK). A
+ * handler that the program installs later gets the signal first, and passes it on or does not.
+ *
+ * A thread gets an alternate signal stack (sigaltstack(2); 64 KiB, of which touched pages take
+ * memory), if it has none, with its first use of jobs, and loses it at its end. A thread that uses
+ * jobs already when this is called, and is not the caller, gets it when it next makes a job or
+ * calls this: until then an overflow there ends the process without a report. For a stack of
+ * ASYNC_set_mem_functions() the 32 KiB below it count as its guard. With SIGSEGV blocked nothing is
+ * reported, as the kernel ends the process.
+ *
+ * Once in a process; further calls do nothing but give the calling thread its signal stack. It
+ * cannot be undone. Without a call the same is done at the first use of jobs if the environment has
+ * ASYNCJOB_OVERFLOW_REPORT=1 when the library is loaded (and the program has no more rights than
+ * its user). Costs starts, pauses and resumes nothing. Not in signal handlers.
+ *
+ * Returns 1; or 0 with ASYNCJOB_R_NOT_CAPABLE, ASYNC_R_INIT_FAILED (the system refuses to change
+ * the handler) or ASYNCJOB_R_NO_MEMORY (for the calling thread's signal stack). Any thread.
+ */
+int asyncjob_install_overflow_handler(void);
+
+/*
  * Where the handle of a paused job is kept: the address that was last passed to ASYNC_start_job()
  * (or asyncjob_cancel()) for a job of the calling thread that is paused now, if it lies in the
  * `size` bytes from `object` on and still has the handle; the lowest one, if several do. It says

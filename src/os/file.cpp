@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "os/keep_errno.hpp"
+
 namespace asyncjob::os {
 
 bool write_all(int fd, const char* text, std::size_t size) noexcept {
@@ -25,6 +27,18 @@ bool write_all(int fd, const char* text, std::size_t size) noexcept {
     }
     errno = before;
     return true;
+}
+
+bool write_last_words(int fd, const char* text, std::size_t size) noexcept {
+    const KeepErrno keep;
+    constexpr int milliseconds = 1000;
+    pollfd where{fd, POLLOUT, 0};
+    int ready = -1;
+    for (int tries = 0; tries < 10 && ready < 0; ++tries)  // signals interrupt it
+        ready = poll(&where, 1, milliseconds);
+    // A pipe without a reader is an error that it tells of.
+    return ready == 1 && where.revents == POLLOUT &&
+           write(fd, text, size) == static_cast<ssize_t>(size);
 }
 
 namespace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writing to file descriptors and files.
 //
-// Owner: dump.cpp, report.cpp, trace_file.cpp. Threads: any. Next layer down: the kernel.
+// Owner: line.hpp, report.cpp, trace_file.cpp. Threads: any. Next layer down: the kernel.
 #pragma once
 
 #include <cstddef>
@@ -10,6 +10,11 @@ namespace asyncjob::os {
 
 // All of it; false, with errno, if that cannot be. May be called in a signal handler.
 [[nodiscard]] bool write_all(int fd, const char* text, std::size_t size) noexcept;
+
+// The same at once, if that can be done within a second: for the last words of a process, which is
+// to die of what it dies of, and not wait for a reader or get SIGPIPE.
+// False: it was not.
+[[nodiscard]] bool write_last_words(int fd, const char* text, std::size_t size) noexcept;
 
 // A file's new content, put in its place at once: whoever opens the file sees the old or the new.
 // Until then it is in a file `beside`, in the same folder. A device or a pipe is written to, and

@@ -7,8 +7,10 @@
 #include <pthread.h>
 #include <sys/auxv.h>
 
+#include <algorithm>
 #include <atomic>
 #include <climits>
+#include <cstdint>
 #include <cstring>
 
 namespace asyncjob::os {
@@ -63,6 +65,17 @@ const void* base_of(const void* address) {
 }
 
 #ifdef __GLIBC__
+// What an entry of a library's dynamic section points to; 0 without such an entry.
+ElfW(Addr) dynamic_address(const link_map& map, decltype(ElfW(Dyn)::d_tag) tag) {
+    for (const ElfW(Dyn)* entry = map.l_ld; entry->d_tag != DT_NULL; ++entry) {
+        // Some processors' loaders leave them relative.
+        if (entry->d_tag == tag)
+            return entry->d_un.d_ptr < map.l_addr ? entry->d_un.d_ptr + map.l_addr
+                                                  : entry->d_un.d_ptr;
+    }
+    return 0;
+}
+
 // Whether the library that defines the symbol at the address gives it a version.
 bool has_version(const void* address) {
     Dl_info info;
@@ -73,17 +86,8 @@ bool has_version(const void* address) {
                 RTLD_DL_SYMENT) == 0 ||
         symbol == nullptr)
         return false;
-    ElfW(Addr) symbols = 0;
-    ElfW(Addr) versions = 0;
-    for (const ElfW(Dyn)* entry = map->l_ld; entry->d_tag != DT_NULL; ++entry) {
-        // Some processors' loaders leave them relative.
-        const ElfW(Addr) at =
-            entry->d_un.d_ptr < map->l_addr ? entry->d_un.d_ptr + map->l_addr : entry->d_un.d_ptr;
-        if (entry->d_tag == DT_SYMTAB)
-            symbols = at;
-        else if (entry->d_tag == DT_VERSYM)
-            versions = at;
-    }
+    const ElfW(Addr) symbols = dynamic_address(*map, DT_SYMTAB);
+    const ElfW(Addr) versions = dynamic_address(*map, DT_VERSYM);
     if (symbols == 0 || versions == 0)
         return false;
     const auto index = symbol - reinterpret_cast<const ElfW(Sym)*>(symbols);
@@ -184,6 +188,82 @@ Symbol symbol_at(const void* address) noexcept {
                 static_cast<std::size_t>(at - static_cast<std::byte*>(info.dli_saddr))};
     return {info.dli_fname, static_cast<std::size_t>(at - static_cast<std::byte*>(info.dli_fbase))};
 }
+
+#ifdef DLFO_STRUCT_HAS_EH_DBASE  // _dl_find_object() is declared
+
+namespace {
+
+// By name, so that the library can be loaded where libc is older. It takes no lock.
+std::atomic<decltype(&_dl_find_object)> find_object = nullptr;
+
+// How many dynamic symbols there are is not told, but the hash table has those that are defined.
+std::uint32_t count_symbols(const std::uint32_t* hash) {
+    const std::uint32_t bucket_count = hash[0];
+    const std::uint32_t first = hash[1];
+    const std::uint32_t bloom_words = hash[2] * (sizeof(ElfW(Addr)) / sizeof(std::uint32_t));
+    const std::uint32_t* const buckets = hash + 4 + bloom_words;
+    const std::uint32_t* const chains = buckets + bucket_count;
+    std::uint32_t last = 0;
+    for (std::uint32_t at = 0; at < bucket_count; ++at)
+        last = std::max(last, buckets[at]);
+    if (last < first)
+        return 0;
+    while ((chains[last - first] & 1U) == 0)
+        ++last;
+    return last + 1;
+}
+
+Symbol exported_function_at(const link_map& map, ElfW(Addr) address) {
+    const auto* const symbols = reinterpret_cast<const ElfW(Sym)*>(dynamic_address(map, DT_SYMTAB));
+    const auto* const names = reinterpret_cast<const char*>(dynamic_address(map, DT_STRTAB));
+    const auto* const hash =
+        reinterpret_cast<const std::uint32_t*>(dynamic_address(map, DT_GNU_HASH));
+    if (symbols == nullptr || names == nullptr || hash == nullptr)
+        return {nullptr, 0};
+    const ElfW(Addr) value = address - map.l_addr;
+    const std::uint32_t count = count_symbols(hash);
+    for (std::uint32_t at = 0; at < count; ++at) {
+        const ElfW(Sym)& symbol = symbols[at];
+        if ((symbol.st_info & 0xfU) == STT_FUNC && symbol.st_shndx != SHN_UNDEF &&
+            value - symbol.st_value < symbol.st_size)
+            return {names + symbol.st_name, value - symbol.st_value};
+    }
+    return {nullptr, 0};
+}
+
+}  // namespace
+
+void prepare_symbols_in_handlers() noexcept {
+    if (find_object.load() == nullptr)
+        find_object.store(
+            reinterpret_cast<decltype(&_dl_find_object)>(find_symbol(nullptr, "_dl_find_object")));
+}
+
+Symbol symbol_in_handler(const void* address) noexcept {
+    auto* const find = find_object.load();
+    dl_find_object object{};
+    if (find == nullptr || find(const_cast<void*>(address), &object) != 0)
+        return {nullptr, 0};
+    const link_map& map = *object.dlfo_link_map;
+    const auto at = reinterpret_cast<ElfW(Addr)>(address);
+    const Symbol exported = exported_function_at(map, at);
+    if (exported.name != nullptr)
+        return exported;
+    // The loader does not have the program's name.
+    const char* const file =
+        map.l_name[0] != '\0' ? map.l_name : reinterpret_cast<const char*>(getauxval(AT_EXECFN));
+    return {file, at - map.l_addr};
+}
+
+#else
+
+void prepare_symbols_in_handlers() noexcept {}
+
+Symbol symbol_in_handler(const void* /*address*/) noexcept {
+    return {nullptr, 0};
+}
+
+#endif
 
 void keep_loaded(const void* address) noexcept {
     const Lookup lookup;

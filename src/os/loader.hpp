@@ -6,7 +6,8 @@
 // ours is held meanwhile, since a library's constructor, which runs under the loader's lock,
 // may use jobs or fork.
 //
-// Owner: host.cpp, fiber.cpp, thread_state.cpp. Threads: any. Next layer down: libc.
+// Owner: host.cpp, fiber.cpp, thread_state.cpp, dump.cpp, overflow.cpp. Threads: any. Next layer
+// down: libc.
 #pragma once
 
 #include <cstddef>
@@ -47,6 +48,13 @@ struct Symbol {
     std::size_t offset;
 };
 [[nodiscard]] Symbol symbol_at(const void* address) noexcept;
+
+// The same for handlers of signals that may have interrupted anything, the loader too: takes no
+// lock, and allocates nothing. The address is in code that is running, so its library stays. To
+// be prepared outside of handlers. NULL where libc cannot (it is older than glibc 2.35, or
+// another).
+void prepare_symbols_in_handlers() noexcept;
+[[nodiscard]] Symbol symbol_in_handler(const void* address) noexcept;
 
 // Keeps the library or program that has `address` in the process for good.
 void keep_loaded(const void* address) noexcept;
