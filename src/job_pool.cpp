@@ -80,8 +80,8 @@ void JobPool::strike_off(Job* job) {
 
 void JobPool::destroy(Job* job) noexcept {
     strike_off(job);
-    sanitizer::gone(job->rest.watched);
     const Stack stack = job->rest.stack;
+    sanitizer::gone(job->rest.watched, stack.low, stack.high);
     if (stack.slab == nullptr)
         headers_.give(job);
     stacks_.give(stack, job->serial());
@@ -274,6 +274,8 @@ PoolNumbers JobPool::numbers(std::uint64_t key, ASYNC_JOB* current) const noexce
 std::size_t JobPool::abandon() noexcept {
     close();
     const std::size_t left = total_;
+    for (Job* job = last_made_; job != nullptr; job = job->made_before)
+        sanitizer::forget_frames(job->rest.watched);
     headers_.leave();
     stacks_.leave();
     *this = JobPool{};

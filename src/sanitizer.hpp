@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tells the tools that watch stacks of every switch: AddressSanitizer, ThreadSanitizer,
-// Valgrind. In a build without them all of it is empty, so that a switch stays a tail call.
+// Tells the tools that watch stacks of every switch: AddressSanitizer with LeakSanitizer,
+// ThreadSanitizer, MemorySanitizer, Valgrind. In a build without them all of it is empty, so that a
+// switch stays a tail call.
 //
 // The order around a switch: leave() on the side that goes, the switch, arrive() on the
 // side that comes. Each side has a Side record, of which the suspended one's is in use.
@@ -26,9 +27,19 @@
 #endif
 #endif
 
+#if defined(__has_feature)
+#if __has_feature(memory_sanitizer)
+#define ASYNCJOB_MSAN 1
+#endif
+#endif
+
 #if defined(ASYNCJOB_ASAN)
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
+#endif
+#if defined(ASYNCJOB_MSAN)
+#include <sanitizer/msan_interface.h>
 #endif
 #if defined(ASYNCJOB_TSAN)
 #include <sanitizer/tsan_interface.h>
@@ -43,7 +54,7 @@ extern "C" void __tsan_func_exit();
 
 namespace asyncjob::sanitizer {
 
-#if defined(ASYNCJOB_ASAN) || defined(ASYNCJOB_TSAN)
+#if defined(ASYNCJOB_ASAN) || defined(ASYNCJOB_TSAN) || defined(ASYNCJOB_MSAN)
 inline constexpr bool watched = true;
 #else
 inline constexpr bool watched = false;  // leave() and arrive() do nothing
@@ -51,13 +62,20 @@ inline constexpr bool watched = false;  // leave() and arrive() do nothing
 
 // What the tools know of a fiber: its stack, and the side that is suspended.
 struct Fiber {
-#if defined(ASYNCJOB_ASAN)
+#if defined(ASYNCJOB_ASAN) || defined(ASYNCJOB_MSAN)
     const void* own_low = nullptr;  // the fiber's stack
     std::size_t own_size = 0;
     const void* other_low = nullptr;  // its resumer's stack, learnt on arrival
     std::size_t other_size = 0;
+#endif
+#if defined(ASYNCJOB_ASAN)
     void* own_fake = nullptr;  // fake stacks, while suspended
     void* other_fake = nullptr;
+    const void* own_frames = nullptr;  // where the frames begin, while suspended
+    const void* other_frames = nullptr;
+#endif
+#if defined(ASYNCJOB_MSAN)
+    int result = 0;
 #endif
 #if defined(ASYNCJOB_TSAN)
     void* own = nullptr;
@@ -68,10 +86,48 @@ struct Fiber {
 #endif
 };
 
+#if defined(ASYNCJOB_ASAN)
+// LeakSanitizer searches the stack that a thread runs on. What the suspended frames hold is not
+// lost either: those between `frames` and the stack's end, and the fake ones that they point to.
+// Calls `tell` for each range; while the side is suspended, for the same ones every time.
+template <typename Tell>
+__attribute__((no_sanitize("address"))) void for_suspended(const void* frames, const void* low,
+                                                           std::size_t size, void* fake,
+                                                           Tell tell) {
+    const auto* begin = static_cast<const std::byte*>(low);
+    const auto* const end = begin + size;
+    if (frames > low && frames < end)  // by ucontext they may begin in a fake one
+        begin = static_cast<const std::byte*>(frames);
+    tell(begin, static_cast<std::size_t>(end - begin));
+    if (fake == nullptr)
+        return;
+    const auto* const words = reinterpret_cast<void* const*>(begin);
+    const auto* const words_end = reinterpret_cast<void* const*>(end);
+    for (const auto* word = words; word < words_end; ++word) {
+        void* first = nullptr;
+        void* last = nullptr;
+        if (__asan_addr_is_in_fake_stack(fake, *word, &first, &last) != nullptr)
+            tell(first, static_cast<std::size_t>(static_cast<std::byte*>(last) -
+                                                 static_cast<std::byte*>(first)));
+    }
+}
+#endif
+
+// The fiber's frames are not to be searched any more: it goes on, or nobody can resume it.
+inline void forget_frames([[maybe_unused]] Fiber& fiber) {
+#if defined(ASYNCJOB_ASAN)
+    if (fiber.own_frames == nullptr)
+        return;
+    for_suspended(fiber.own_frames, fiber.own_low, fiber.own_size, fiber.own_fake,
+                  __lsan_unregister_root_region);
+    fiber.own_frames = nullptr;
+#endif
+}
+
 // A stack was made for the fiber, or is about to be given back.
 inline void made([[maybe_unused]] Fiber& fiber, [[maybe_unused]] std::byte* low,
                  [[maybe_unused]] std::byte* high) {
-#if defined(ASYNCJOB_ASAN)
+#if defined(ASYNCJOB_ASAN) || defined(ASYNCJOB_MSAN)
     fiber.own_low = low;
     fiber.own_size = static_cast<std::size_t>(high - low);
 #endif
@@ -95,6 +151,15 @@ inline bool under_memcheck() {
 #endif
 }
 
+// Whether a newer system call brings a warning, and an error as of an old kernel.
+inline bool knows_old_calls_only() {
+#if defined(ASYNCJOB_VALGRIND)
+    return RUNNING_ON_VALGRIND != 0;
+#else
+    return false;
+#endif
+}
+
 // The starter puts the arguments where memcheck saw the last frames of the fiber end, and the
 // fiber's first frame begins below them, with the red zone that the ABI grants it.
 inline void about_to_write([[maybe_unused]] std::byte* to, [[maybe_unused]] std::size_t size) {
@@ -104,7 +169,8 @@ inline void about_to_write([[maybe_unused]] std::byte* to, [[maybe_unused]] std:
 #endif
 }
 
-inline void gone([[maybe_unused]] Fiber& fiber) {
+inline void gone([[maybe_unused]] Fiber& fiber, [[maybe_unused]] std::byte* low,
+                 [[maybe_unused]] std::byte* high) {
 #if defined(ASYNCJOB_ASAN)
     // Frames that ended in a jump leave their redzones poisoned; the memory is reused.
     __asan_unpoison_memory_region(fiber.own_low, fiber.own_size);
@@ -114,31 +180,47 @@ inline void gone([[maybe_unused]] Fiber& fiber) {
 #endif
 #if defined(ASYNCJOB_VALGRIND)
     VALGRIND_STACK_DEREGISTER(fiber.valgrind_id);
+    // What is below frames that ended is nobody's, but whose memory this was may use it.
+    (void)VALGRIND_MAKE_MEM_UNDEFINED(low, high - low);
 #endif
 }
 
 // The starter or resumer goes to the fiber.
 inline void leave_to_fiber([[maybe_unused]] Fiber& fiber) {
 #if defined(ASYNCJOB_ASAN)
+    forget_frames(fiber);
     __sanitizer_start_switch_fiber(&fiber.other_fake, fiber.own_low, fiber.own_size);
 #endif
 #if defined(ASYNCJOB_TSAN)
     fiber.other = __tsan_get_current_fiber();
     __tsan_switch_to_fiber(fiber.own, 0);
 #endif
+#if defined(ASYNCJOB_MSAN)
+    __msan_start_switch_fiber(fiber.own_low, fiber.own_size);
+#endif
 }
 
-// First thing on the fiber's stack, after a start (`first`) or a resume.
-inline void arrive_in_fiber([[maybe_unused]] Fiber& fiber, [[maybe_unused]] bool first) {
+// First thing on the fiber's stack, after a start (`first`) or a resume. The other side's frames
+// begin at `outside`.
+inline void arrive_in_fiber([[maybe_unused]] Fiber& fiber, [[maybe_unused]] bool first,
+                            [[maybe_unused]] const void* outside) {
 #if defined(ASYNCJOB_ASAN)
     __sanitizer_finish_switch_fiber(first ? nullptr : fiber.own_fake, &fiber.other_low,
                                     &fiber.other_size);
+    fiber.other_frames = outside;
+    for_suspended(outside, fiber.other_low, fiber.other_size, fiber.other_fake,
+                  __lsan_register_root_region);
+#endif
+#if defined(ASYNCJOB_MSAN)
+    __msan_finish_switch_fiber(&fiber.other_low, &fiber.other_size);
 #endif
 }
 
 // The fiber pauses, or ends (`last`).
 inline void leave_fiber([[maybe_unused]] Fiber& fiber, [[maybe_unused]] bool last) {
 #if defined(ASYNCJOB_ASAN)
+    for_suspended(fiber.other_frames, fiber.other_low, fiber.other_size, fiber.other_fake,
+                  __lsan_unregister_root_region);
     __sanitizer_start_switch_fiber(last ? nullptr : &fiber.own_fake, fiber.other_low,
                                    fiber.other_size);
 #endif
@@ -151,12 +233,44 @@ inline void leave_fiber([[maybe_unused]] Fiber& fiber, [[maybe_unused]] bool las
     if (last)
         __tsan_func_entry(nullptr);
 #endif
+#if defined(ASYNCJOB_MSAN)
+    __msan_start_switch_fiber(fiber.other_low, fiber.other_size);
+#endif
 }
 
-// First thing on the resumer's stack after a pause or the end.
-inline void arrive_outside([[maybe_unused]] Fiber& fiber) {
+// First thing on the resumer's stack after a pause, which has left the fiber's frames at `frames`,
+// or the end (NULL).
+inline void arrive_outside([[maybe_unused]] Fiber& fiber, [[maybe_unused]] const void* frames) {
 #if defined(ASYNCJOB_ASAN)
     __sanitizer_finish_switch_fiber(fiber.other_fake, nullptr, nullptr);
+    fiber.own_frames = frames;
+    if (frames != nullptr)
+        for_suspended(frames, fiber.own_low, fiber.own_size, fiber.own_fake,
+                      __lsan_register_root_region);
+#endif
+#if defined(ASYNCJOB_MSAN)
+    __msan_finish_switch_fiber(nullptr, nullptr);
+#endif
+}
+
+// The assembly passes what a fiber's function returned, but not which bits of it are undefined:
+// they are kept beside, from the one side's call to the other's.
+inline void keep_result([[maybe_unused]] Fiber& fiber, [[maybe_unused]] int value) {
+#if defined(ASYNCJOB_MSAN)
+    fiber.result = value;
+#endif
+}
+inline int kept_result([[maybe_unused]] const Fiber& fiber, int value) {
+#if defined(ASYNCJOB_MSAN)
+    value = fiber.result;
+#endif
+    return value;
+}
+
+// The kernel has written this, by a system call that the tools do not know.
+inline void was_written([[maybe_unused]] const void* at, [[maybe_unused]] std::size_t size) {
+#if defined(ASYNCJOB_MSAN)
+    __msan_unpoison(at, size);
 #endif
 }
 

@@ -185,8 +185,9 @@ struct Watched {
 [[maybe_unused]] int run_watched(void* arg) {
     const Watched copy = *static_cast<Watched*>(arg);  // which is gone after the first pause
     Job& job = copy.job;
-    sanitizer::arrive_in_fiber(job.rest.watched, true);
+    sanitizer::arrive_in_fiber(job.rest.watched, true, this_thread.outside);
     const int value = copy.function(copy.args);
+    sanitizer::keep_result(job.rest.watched, value);
     sanitizer::leave_fiber(job.rest.watched, true);
     return value;
 }
@@ -262,7 +263,7 @@ int go_into_new(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_WAIT_CTX*
         sanitizer::leave_to_fiber(job.rest.watched);
         const int status = arch::start(&self.outside, job.top, run_watched, &watched, &job, mode);
         if (status == ASYNC_PAUSE)
-            sanitizer::arrive_outside(job.rest.watched);
+            sanitizer::arrive_outside(job.rest.watched, job.fiber.suspended);
         return status;
     }
     return arch::start(&self.outside, job.top, function, args, &job, mode);
@@ -330,7 +331,7 @@ int go_into_paused(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_JOB* n
         sanitizer::leave_to_fiber(job.rest.watched);
         const int status = arch::resume(&self.outside, job.fiber.suspended, value, mode);
         if (status == ASYNC_PAUSE)
-            sanitizer::arrive_outside(job.rest.watched);
+            sanitizer::arrive_outside(job.rest.watched, job.fiber.suspended);
         return status;
     }
     return arch::resume(&self.outside, job.fiber.suspended, value, mode);
@@ -396,7 +397,7 @@ int go_out(ThreadState& self, Job& job, ASYNC_JOB* name, arch::Slot outside, boo
     if constexpr (sanitizer::watched) {
         const int result = is_first ? arch::first_pause(slot, outside, ASYNC_PAUSE, top, mode)
                                     : arch::pause(slot, outside, ASYNC_PAUSE, mode);
-        sanitizer::arrive_in_fiber(job.rest.watched, false);
+        sanitizer::arrive_in_fiber(job.rest.watched, false, this_thread.outside);
         return result;
     }
     return is_first ? arch::first_pause(slot, outside, ASYNC_PAUSE, top, mode)
@@ -709,7 +710,8 @@ static_assert((ASYNCJOB_YOUNG & -ASYNCJOB_YOUNG) == ASYNCJOB_YOUNG_BY_ONE);
 int asyncjob::arch::asyncjob_context_ended(void* fiber, int value) noexcept {
     Job& job = *static_cast<Job*>(fiber);
     ThreadState& self = this_thread;
-    sanitizer::arrive_outside(job.rest.watched);
+    sanitizer::arrive_outside(job.rest.watched, nullptr);
+    value = sanitizer::kept_result(job.rest.watched, value);
     const std::uint32_t bits =
         (self.special | job.fiber.unusual) & ~(unusual::fp_mode | unusual::young);
     if (bits == (unusual::is_fresh | unusual::is_listed)) [[likely]] {

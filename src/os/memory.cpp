@@ -17,6 +17,7 @@
 #include <cstdlib>
 
 #include "os/keep_errno.hpp"
+#include "sanitizer.hpp"
 
 namespace asyncjob::os {
 
@@ -59,6 +60,8 @@ long advise_many(const Range* ranges, std::size_t count, int advice) {
 #ifdef SYS_process_madvise
     constexpr int this_process = -10000;  // PIDFD_SELF
     static_assert(sizeof(Range) == sizeof(iovec));
+    if (sanitizer::knows_old_calls_only())
+        return -1;
     return syscall(SYS_process_madvise, this_process, ranges, count, advice, 0U);
 #else
     (void)ranges, (void)count, (void)advice;
@@ -194,6 +197,7 @@ std::byte* lowest_resident(std::byte* low, std::byte* high) noexcept {
         const auto left = static_cast<std::size_t>(high - at);
         if (mincore(at, std::min(left, sizeof resident * page), resident) != 0)
             return high;
+        sanitizer::was_written(resident, sizeof resident);
         const std::size_t count = std::min((left + page - 1) / page, sizeof resident);
         for (std::size_t index = 0; index < count; ++index) {
             if ((resident[index] & 1U) != 0)
@@ -209,8 +213,10 @@ bool copy_memory(void* to, const void* from, std::size_t size) noexcept {
     const iovec here{to, size};
     const iovec there{const_cast<void*>(from), size};
     const long copied = syscall(SYS_process_vm_readv, getpid(), &here, 1UL, &there, 1UL, 0UL);
-    if (copied >= 0 || errno == EFAULT)
+    if (copied >= 0 || errno == EFAULT) {
+        sanitizer::was_written(to, size);
         return copied == static_cast<long>(size);
+    }
 #endif
     return copy_through_pipe(to, from, size);
 }
