@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every feature of jobs without a bug: a tool that watches this program must have nothing to
+ * report. Each part does what a tool that was not told of a switch, a start or an end would take
+ * for a bug.
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "asyncjob/async.h"
+#include "asyncjob/control.h"
+
+#define NOINLINE __attribute__((noinline))
+#if defined(__has_feature)
+#define HAS_FEATURE(feature) __has_feature(feature)
+#else
+#define HAS_FEATURE(feature) 0
+#endif
+
+#define WANT(condition)                                                        \
+    do {                                                                       \
+        if (!(condition)) {                                                    \
+            fprintf(stderr, "clean.c:%d: not so: %s\n", __LINE__, #condition); \
+            exit(3);                                                           \
+        }                                                                      \
+    } while (0)
+
+/* What a thread leaves behind is lost by contract (S13), and `threads` does so on purpose. */
+const char* __lsan_default_suppressions(void);
+const char* __lsan_default_suppressions(void) {
+    return "leak:StackSource\nleak:left_job\n";
+}
+
+/* Frames of arrays, whose addresses escape, so that a tool has to watch them. */
+static void watch(volatile void* at) {
+    __asm__ volatile("" : : "r"(at) : "memory");
+}
+static NOINLINE int deep(int depth, jmp_buf* out) {
+    volatile char array[200];
+    memset((void*)array, depth, sizeof array);
+    watch(array);
+    if (depth == 0 && out != NULL)
+        longjmp(*out, 1);
+    const int below = depth > 0 ? deep(depth - 1, out) : 0;
+    return array[depth] + below;
+}
+
+/* Leaves deep frames by a jump. */
+static NOINLINE void jump_out(void) {
+    jmp_buf here;
+    if (setjmp(here) == 0)
+        (void)deep(8, &here);
+}
+
+/* A function as of a library that was not built with the tool, on the frames that a jump left. */
+#if HAS_FEATURE(address_sanitizer) || defined(__SANITIZE_ADDRESS__)
+__attribute__((no_sanitize("address")))
+#endif
+static NOINLINE void
+unwatched(void) {
+    char array[3000];
+    memset(array, 1, sizeof array);
+    watch(array);
+}
+
+struct Job {
+    ASYNC_JOB* handle;
+    int ret;
+};
+
+static int go(struct Job* job, int (*function)(void*), void* args, size_t size) {
+    return ASYNC_start_job(&job->handle, NULL, &job->ret, function, args, size);
+}
+
+static int sum_of(void* args) {
+    const unsigned char* bytes = args;
+    int sum = 0;
+    size_t size;
+    memcpy(&size, bytes, sizeof size);
+    WANT((uintptr_t)bytes % 16 == 0);
+    for (size_t at = sizeof size; at < size; ++at) {
+        sum += bytes[at];
+        if (at % 1000 == 0)
+            WANT(ASYNC_pause_job() == 1);
+    }
+    return sum;
+}
+
+static void arguments(void) {
+    static unsigned char bytes[10000];
+    static const size_t sizes[] = {9, 16, 64, 65, 1000, 4096, 4097, 10000};
+    memset(bytes, 1, sizeof bytes);
+    for (int round = 0; round < 3; ++round) {
+        for (size_t at = 0; at < sizeof sizes / sizeof *sizes; ++at) {
+            struct Job job = {NULL, 0};
+            memcpy(bytes, &sizes[at], sizeof *sizes);
+            while (go(&job, sum_of, bytes, sizes[at]) == ASYNC_PAUSE) {
+            }
+            WANT(job.handle == NULL && job.ret == (int)(sizes[at] - sizeof *sizes));
+            unwatched();
+        }
+    }
+}
+
+/* Frames on either side, and jumps on either side over them, while the other is suspended. */
+static int jumping(void* args) {
+    int kept[16];
+    (void)args;
+    for (int round = 0; round < 16; ++round) {
+        kept[round] = round;
+        watch(kept);
+        jump_out();
+        unwatched();
+        WANT(deep(4, NULL) == 10);
+        WANT(ASYNC_pause_job() == 1);
+        for (int at = 0; at <= round; ++at)
+            WANT(kept[at] == at);
+    }
+    return 1;
+}
+static void jumps(void) {
+    struct Job jobs[8];
+    memset(jobs, 0, sizeof jobs);
+    for (int round = 0; round < 16; ++round) {
+        for (int at = 0; at < 8; ++at) {
+            WANT(go(&jobs[at], jumping, NULL, 0) == ASYNC_PAUSE);
+            jump_out();
+            unwatched();
+            WANT(deep(8, NULL) == 36);
+        }
+    }
+    for (int at = 0; at < 8; ++at)
+        WANT(go(&jobs[at], jumping, NULL, 0) == ASYNC_FINISH && jobs[at].ret == 1);
+}
+
+static int nesting(void* args) {
+    int depth;
+    memcpy(&depth, args, sizeof depth);
+    if (depth == 0) {
+        WANT(ASYNC_pause_job() == 1);
+        jump_out();
+        return 1;
+    }
+    --depth;
+    struct Job inner = {NULL, 0};
+    WANT(go(&inner, nesting, &depth, sizeof depth) == ASYNC_PAUSE);
+    WANT(ASYNC_pause_job() == 1);
+    jump_out();
+    WANT(go(&inner, nesting, &depth, sizeof depth) == ASYNC_FINISH);
+    return inner.ret + 1;
+}
+
+static int until_cancelled(void* args) {
+    char* const memory = malloc(100);
+    (void)args;
+    while (ASYNC_pause_job() == 1)
+        unwatched();
+    WANT(asyncjob_cancelled());
+    free(memory);
+    return 7;
+}
+static void cancels(void) {
+    struct Job jobs[20];
+    memset(jobs, 0, sizeof jobs);
+    for (int at = 0; at < 20; ++at)
+        WANT(go(&jobs[at], until_cancelled, NULL, 0) == ASYNC_PAUSE);
+    for (int at = 0; at < 10; ++at)
+        WANT(asyncjob_cancel(&jobs[at].handle, &jobs[at].ret) == ASYNC_FINISH && jobs[at].ret == 7);
+    WANT(asyncjob_cancel_all() == 10);
+}
+
+/* The pool gives stacks back, and takes them again. Tools have a limit of threads, in which a
+   stack that has gone must not count: there are more of them than that, one after the other. */
+static void pools(void) {
+    asyncjob_thread_options options;
+    WANT(asyncjob_options_default(&options, sizeof options) == 1);
+    options.idle_high_water = 0;
+    options.stack_size = 64 * 1024;
+    WANT(asyncjob_init_thread(&options) == 1);
+    for (int round = 0; round < 100; ++round) {
+        enum { crowd = 100 };
+        struct Job jobs[crowd];
+        memset(jobs, 0, sizeof jobs);
+        const int depth = 0;
+        for (int at = 0; at < crowd; ++at)
+            WANT(go(&jobs[at], nesting, (void*)&depth, sizeof depth) == ASYNC_PAUSE);
+        for (int at = 0; at < crowd; ++at)
+            WANT(go(&jobs[at], nesting, NULL, 0) == ASYNC_FINISH);
+    }
+    ASYNC_cleanup_thread();
+    WANT(ASYNC_init_thread(4, 4) == 1);
+    ASYNC_cleanup_thread();
+}
+
+static asyncjob_key key;
+static asyncjob_handle woken;
+static void count_switch(ASYNC_JOB* job, void* arg) {
+    WANT(job != NULL);
+    ++*(int*)arg;
+}
+static int with_values(void* args) {
+    (void)args;
+    char* const value = calloc(1, 10);
+    WANT(asyncjob_set_local(key, value) == 1);
+    WANT(asyncjob_get_handle(ASYNC_get_current_job(), &woken) == 1);
+    ASYNC_block_pause();
+    WANT(ASYNC_pause_job() == 1);
+    ASYNC_unblock_pause();
+    WANT(asyncjob_pause() == ASYNCJOB_WOKEN);
+    struct timespec soon;
+    clock_gettime(CLOCK_MONOTONIC, &soon);
+    soon.tv_sec += 1;
+    WANT(asyncjob_pause_until(&soon) == ASYNCJOB_TIMED_OUT);
+    WANT(asyncjob_get_local(key) == value);
+    return 1;
+}
+static void extras(void) {
+    int switches = 0;
+    WANT(asyncjob_key_create(&key, free) == 1);
+    WANT(asyncjob_add_switch_hooks(count_switch, count_switch, &switches) == 1);
+    struct Job job = {NULL, 0};
+    WANT(go(&job, with_values, NULL, 0) == ASYNC_PAUSE);
+    WANT(asyncjob_wake(woken) == 1);
+    ASYNC_JOB* ready[4];
+    const size_t count = asyncjob_take_ready(ready, 4);
+    WANT(count == 1 && ready[0] == job.handle);
+    asyncjob_stats_t stats;
+    WANT(asyncjob_stats(&stats, sizeof stats, ASYNCJOB_STATS_PROCESS | ASYNCJOB_STATS_STACKS) == 1);
+    WANT(stats.live == 1 && stats.stack_high_water > 0);
+    int ends[2];
+    WANT(pipe(ends) == 0 && asyncjob_dump(ends[1]) == 1);
+    char text[4096];
+    const ssize_t length = read(ends[0], text, sizeof text);
+    WANT(length > 0);
+    int lines = 0;
+    for (ssize_t at = 0; at < length; ++at)
+        lines += text[at] == '\n';
+    WANT(lines > 0);
+    close(ends[0]);
+    close(ends[1]);
+    if (go(&job, with_values, NULL, 0) == ASYNC_PAUSE) { /* its deadline has not passed already */
+        const struct timespec moment = {0, 1000000};
+        for (int looks = 0; asyncjob_take_ready(ready, 4) == 0; ++looks) {
+            WANT(looks < 20000);
+            nanosleep(&moment, NULL);
+        }
+        WANT(go(&job, with_values, NULL, 0) == ASYNC_FINISH);
+    }
+    WANT(job.ret == 1 && switches >= 4);
+    WANT(asyncjob_remove_switch_hooks(count_switch, count_switch, &switches) == 1);
+    WANT(asyncjob_key_delete(key) == 1);
+}
+
+/* What only a job has: the starter, the job and others of the thread share it without a lock. */
+static int with_context(void* args) {
+    int* const of_thread = *(int**)args;
+    ASYNC_WAIT_CTX* const context = ASYNC_get_wait_ctx(ASYNC_get_current_job());
+    WANT(ASYNC_WAIT_CTX_set_wait_fd(context, args, 0, NULL, NULL) == 1);
+    for (int round = 0; round < 100; ++round) {
+        ++*of_thread;
+        WANT(ASYNC_pause_job() == 1);
+    }
+    WANT(ASYNC_WAIT_CTX_clear_fd(context, args) == 1);
+    return 1;
+}
+static int left_job(void* args) {
+    char* const memory = malloc(100);
+    (void)args;
+    memset(memory, 1, 100);
+    WANT(ASYNC_pause_job() == 1);
+    free(memory);
+    return 0;
+}
+static void* thread_of_jobs(void* arg) {
+    (void)arg;
+    int of_thread = 0;
+    int* const args = &of_thread;
+    ASYNC_WAIT_CTX* const context = ASYNC_WAIT_CTX_new();
+    struct Job job = {NULL, 0};
+    while (ASYNC_start_job(&job.handle, context, &job.ret, with_context, (void*)&args,
+                           sizeof args) == ASYNC_PAUSE)
+        ++of_thread;
+    WANT(of_thread == 200);
+    ASYNC_WAIT_CTX_free(context);
+    jumps();
+    for (int count = 0; count < 5; ++count) {
+        struct Job left = {NULL, 0};
+        WANT(go(&left, left_job, NULL, 0) == ASYNC_PAUSE);
+        jump_out();
+    }
+    return NULL;
+}
+static void threads(void) {
+    for (int round = 0; round < 4; ++round) {
+        pthread_t both[2];
+        for (int at = 0; at < 2; ++at)
+            WANT(pthread_create(&both[at], NULL, thread_of_jobs, NULL) == 0);
+        jumps();
+        for (int at = 0; at < 2; ++at)
+            WANT(pthread_join(both[at], NULL) == 0);
+    }
+    WANT(asyncjob_left_behind() == 40);
+}
+
+/* The process ends while jobs are paused or, with `inside`, run: what their frames hold, and
+   those of main(), is not lost. */
+static NOINLINE int holder(void* args) {
+    int inside;
+    memcpy(&inside, args, sizeof inside);
+    char* const memory = malloc(100);
+    char* volatile in_frame[4] = {malloc(10), malloc(10), malloc(10), memory};
+    watch(in_frame);
+    WANT(ASYNC_pause_job() == 1);
+    if (inside)
+        exit(0);
+    WANT(ASYNC_pause_job() == 1);
+    return memory[0] + in_frame[1][0];
+}
+static void end_with_jobs(int inside) {
+    struct Job jobs[3];
+    memset(jobs, 0, sizeof jobs);
+    char* volatile of_starter = malloc(100);
+    const int none = 0;
+    for (int at = 0; at < 3; ++at)
+        WANT(go(&jobs[at], holder, (void*)(at == 2 ? &inside : &none), sizeof none) == ASYNC_PAUSE);
+    (void)deep(20, NULL); /* over whatever copies there are */
+    for (int at = 0; at < 3; ++at)
+        WANT(go(&jobs[at], holder, NULL, 0) == ASYNC_PAUSE);
+    (void)deep(20, NULL);
+    WANT(of_starter != NULL);
+    exit(0);
+}
+
+int main(int argc, char** argv) {
+    arguments();
+    jumps();
+    const int depth = 5;
+    for (int round = 0; round < 3; ++round) {
+        struct Job job = {NULL, 0};
+        while (go(&job, nesting, (void*)&depth, sizeof depth) == ASYNC_PAUSE) {
+        }
+        WANT(job.ret == 6);
+    }
+    cancels();
+    pools();
+    extras();
+    threads();
+    jumps();
+    end_with_jobs(argc > 1 && strcmp(argv[1], "inside") == 0);
+}
