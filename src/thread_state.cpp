@@ -345,11 +345,12 @@ int resume_paused(ThreadState& self, Job& job, ASYNC_JOB** handle, ASYNC_JOB* na
     self.pool.settle();
     ASYNCJOB_PROBE1(resume, name);
     note_event(self, job, name, trace::Event::resume);
+    // Before the hooks: an fd that one of them adds is of the new round.
+    if (job.wait != nullptr)
+        job.wait->end_round();
     enter_from_outer(self, job);
     run_enter_hooks(self, job, name);
     carry_errors(self, job, &CarriedErrors::resume);
-    if (job.wait != nullptr)
-        job.wait->end_round();
     job.lib_ctx = host::exchange_lib_ctx(job.lib_ctx);
     exchange_exceptions(job.fiber, job.rest, self.places);
     return go_into_paused(self, job, handle, name, result, self.special | job.fiber.unusual, value);

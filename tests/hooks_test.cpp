@@ -74,6 +74,33 @@ TEST(Hooks, AreCalledInPairsAtEverySwitch) {
     EXPECT_EQ(result, 7);
 }
 
+// S22, and found by fuzzing: the round ended behind the hooks, so that nobody was told of the fd.
+TEST(Hooks, AnFdThatAHookAddsAtAResumeIsOfTheNewRound) {
+    ASYNC_WAIT_CTX* const wait = ASYNC_WAIT_CTX_new();
+    const Hooks hooks(
+        [](ASYNC_JOB* job, void* arg) {
+            EXPECT_EQ(ASYNC_WAIT_CTX_set_wait_fd(ASYNC_get_wait_ctx(job), arg, 5, nullptr, nullptr),
+                      1);
+        },
+        nullptr, wait);
+    TestJob job([] { ASYNC_pause_job(); }, wait);
+    const auto added = [wait] {
+        std::size_t fds = 99;
+        std::size_t deleted = 99;
+        EXPECT_EQ(ASYNC_WAIT_CTX_get_changed_fds(wait, nullptr, &fds, nullptr, &deleted), 1);
+        EXPECT_EQ(deleted, 0U);
+        return fds;
+    };
+    EXPECT_EQ(job.go(), ASYNC_PAUSE);
+    EXPECT_EQ(added(), 1U);
+    EXPECT_EQ(job.go(), ASYNC_FINISH);
+    EXPECT_EQ(added(), 1U);
+    std::size_t all = 0;
+    EXPECT_EQ(ASYNC_WAIT_CTX_get_all_fds(wait, nullptr, &all), 1);
+    EXPECT_EQ(all, 2U);
+    ASYNC_WAIT_CTX_free(wait);
+}
+
 TEST(Hooks, NestLikeBrackets) {
     const Hooks first("a");
     const Hooks second("b");

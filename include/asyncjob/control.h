@@ -515,9 +515,10 @@ void* asyncjob_get_local(asyncjob_key key);
  *
  * In both the job is the current one, and asyncjob_get_local() and asyncjob_set_local() are about
  * it: at its end, leave is called before its values are destroyed. enter runs on the stack of
- * whoever enters the job, and so does leave at its end; at a pause leave runs on the job's. errno
- * is kept. A hook must not throw, and start, resume or cancel jobs (ASYNCJOB_R_IN_HOOK; a pause
- * returns at once).
+ * whoever enters the job, and so does leave at its end; at a pause leave runs on the job's. At a
+ * resume the round of the job's wait context has ended before enter is called. errno is kept. A
+ * hook must not throw, and start, resume or cancel jobs (ASYNCJOB_R_IN_HOOK; a pause returns at
+ * once).
  *
  * Hooks are the thread's that added them, and last until they are removed or the thread ends.
  * Threads without any pay nothing for them; the switches of one that has some take longer.
