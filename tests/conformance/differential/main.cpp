@@ -186,27 +186,13 @@ void Comparison::judge(std::uint64_t sequence, const std::vector<Event>& expecte
 void Comparison::report(std::uint64_t sequence, const std::vector<Event>& expected, std::size_t at,
                         const Event* libcrypto, const Event* asyncjob, const std::string& why) {
     lock_.lock();  // for good: one report
-    const auto print = [](const char* who, const Event* event) {
-        if (event == nullptr)
-            std::printf("  %s: nothing more\n", who);
-        else
-            std::printf("  %s: %s -> %s\n", who, event->what.c_str(), event->result.c_str());
-    };
     std::printf("difference found: seed %llu, sequence %llu, event %zu, after %llu calls\n",
                 static_cast<unsigned long long>(options_.seed),
                 static_cast<unsigned long long>(sequence), at,
                 static_cast<unsigned long long>(calls_.load()));
     if (!why.empty())
         std::printf("  %s\n", why.c_str());
-    std::printf("before it, the same on both:\n");
-    constexpr std::size_t shown = 30;
-    for (std::size_t before = at > shown ? at - shown : 0; before < at; ++before) {
-        std::printf("  %zu  %s%s%s\n", before, expected[before].what.c_str(),
-                    expected[before].result.empty() ? "" : " -> ", expected[before].result.c_str());
-    }
-    std::printf("and then:\n");
-    print("libcrypto", libcrypto);
-    print("asyncjob ", asyncjob);
+    print_difference(expected, at, libcrypto, asyncjob);
     std::printf("to see it again: %s --document %s --seed %llu --sequence %llu%s%s%s%s\n",
                 options_.program.c_str(), options_.document.c_str(),
                 static_cast<unsigned long long>(options_.seed),
@@ -248,13 +234,6 @@ bool is_asyncjob(const Api& api) {
     return refused;
 }
 
-bool make_side(Side& side) {
-    side.lib_ctxs[0] = side.api.global_lib_ctx();
-    for (int at = 1; at < 4; ++at)
-        side.lib_ctxs[at] = side.api.lib_ctx_new();
-    return side.lib_ctxs[0] != nullptr && side.lib_ctxs[3] != nullptr;
-}
-
 int run(int argc, char** argv) {
     Options options;
     options.program = argv[0];
@@ -292,7 +271,7 @@ int run(int argc, char** argv) {
     }
     if (!options.fault.empty() && !put_fault(asyncjob.api, options.fault))
         return 2;
-    if (!make_side(libcrypto) || !make_side(asyncjob)) {
+    if (!make_lib_ctxs(libcrypto) || !make_lib_ctxs(asyncjob)) {
         std::printf("no library contexts\n");
         return 2;
     }

@@ -181,7 +181,7 @@ class Session {
         : side_(side),
           api_(side.api),
           sequence_(plan.sequence),
-          random_(plan.seed),
+          random_(plan.bytes != nullptr ? Random(plan.bytes, plan.size) : Random(plan.seed)),
           provoke_(plan.provoke),
           trace_(trace) {
         constexpr int most[] = {2, 5, 20, 100};
@@ -371,7 +371,7 @@ void Session::drive() {
     // Jobs that are made before they run show what libcrypto keeps of their making.
     if (provoke_ == Provoke::signal_mask || provoke_ == Provoke::rounding_mode)
         init_thread(8, 8);
-    while (steps_ > 0 && !trace_.over() && !change_thread_) {
+    while (steps_ > 0 && !trace_.over() && !change_thread_ && !random_.is_spent()) {
         --steps_;
         drive_step();
     }
@@ -611,7 +611,7 @@ int Session::function(void* args) {
         add(Op::alignment, "args modulo 64", std::to_string(off), off, hints);
     }
     look_at_own_state();
-    while (job.steps > 0 && !trace_.over()) {
+    while (job.steps > 0 && !trace_.over() && !random_.is_spent()) {
         --job.steps;
         job_step(job);
     }
@@ -1024,6 +1024,13 @@ void Session::change_own_state() {
 }
 
 }  // namespace
+
+bool make_lib_ctxs(Side& side) {
+    side.lib_ctxs[0] = side.api.global_lib_ctx();
+    for (int at = 1; at < 4; ++at)
+        side.lib_ctxs[at] = side.api.lib_ctx_new();
+    return side.lib_ctxs[0] != nullptr && side.lib_ctxs[3] != nullptr;
+}
 
 void run_session(const Side& side, const Plan& plan, Trace& trace) {
     Session(side, plan, trace).run();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One random sequence of calls, on one implementation: the driver's calls, and those of the
-// functions of its jobs and of the cleanups of its wait fds, all from one seed. What comes
-// next depends on the seed and on results that were compared, so two implementations go
+// functions of its jobs and of the cleanups of its wait fds, all from one seed, or from bytes. What
+// comes next depends on these and on results that were compared, so two implementations go
 // through the same sequence up to their first difference.
 //
 // The sequence keeps a model of what it made, for one purpose: not to make a call that
@@ -9,10 +9,12 @@
 // in the second of its cleanups, and so on). What is right is libcrypto's to say.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "api.hpp"
 #include "deviations.hpp"
+#include "random.hpp"
 #include "trace.hpp"
 
 namespace differential {
@@ -28,7 +30,12 @@ struct Plan {
     std::uint64_t sequence;  // for reports only
     std::uint64_t seed;
     Provoke provoke;
+    const std::uint8_t* bytes = nullptr;  // instead of the seed, if there are some
+    std::size_t size = 0;
 };
+
+// Makes the library contexts of a side whose functions are known.
+[[nodiscard]] bool make_lib_ctxs(Side& side);
 
 // Runs a sequence to its end, on threads of its own.
 void run_session(const Side& side, const Plan& plan, Trace& trace);
@@ -41,26 +48,5 @@ struct Place {
 };
 
 [[nodiscard]] Place this_place();
-
-// Numbers that depend on their seed alone.
-class Random {
-  public:
-    explicit Random(std::uint64_t seed) : state_(seed) {}
-
-    std::uint64_t next() {  // splitmix64
-        std::uint64_t mixed = state_ += 0x9e3779b97f4a7c15;
-        mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;
-        mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111eb;
-        return mixed ^ (mixed >> 31);
-    }
-
-    // 0 to n - 1.
-    int below(int n) { return static_cast<int>(next() % static_cast<std::uint64_t>(n)); }
-
-    bool percent(int chance) { return below(100) < chance; }
-
-  private:
-    std::uint64_t state_;
-};
 
 }  // namespace differential

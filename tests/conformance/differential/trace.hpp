@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdio>
 #include <functional>
 #include <string>
 #include <utility>
@@ -127,5 +128,25 @@ class Trace {
     const std::vector<Event>* expected_ = nullptr;
     OnDifference on_difference_;
 };
+
+// Prints what both did, the last of it, and in what they differ then; NULL is nothing more.
+inline void print_difference(const std::vector<Event>& same, std::size_t at, const Event* libcrypto,
+                             const Event* asyncjob) {
+    std::printf("before it, the same on both:\n");
+    constexpr std::size_t shown = 30;
+    for (std::size_t before = at > shown ? at - shown : 0; before < at; ++before) {
+        std::printf("  %zu  %s%s%s\n", before, same[before].what.c_str(),
+                    same[before].result.empty() ? "" : " -> ", same[before].result.c_str());
+    }
+    std::printf("and then:\n");
+    const auto print = [](const char* who, const Event* event) {
+        if (event == nullptr)
+            std::printf("  %s: nothing more\n", who);
+        else
+            std::printf("  %s: %s -> %s\n", who, event->what.c_str(), event->result.c_str());
+    };
+    print("libcrypto", libcrypto);
+    print("asyncjob ", asyncjob);
+}
 
 }  // namespace differential
