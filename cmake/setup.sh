@@ -13,6 +13,7 @@ packages=(
 )
 ci_packages=(
     clang clang-format clang-tidy git
+    libclang-rt-14-dev # .ci/fuzz
     libc++-dev libc++abi-dev # tests/cxx, a second time
     haproxy trafficserver nginx softhsm2 opensc # tests under real servers, which skip without
 )
