@@ -553,6 +553,12 @@ void Machine::wake() {
 }
 
 void Machine::take_ready() {
+    // Where a job comes that was woken and runs, once it pauses, depends on what has been
+    // collected.
+    for (const int number : self().queue) {
+        if (model_.jobs[number].phase != Phase::paused)
+            return;
+    }
     constexpr std::size_t room = Model::most_jobs + 1;
     ASYNC_JOB* taken[room] = {};
     const int kind = below(6);
@@ -993,7 +999,9 @@ void Machine::share_fp_mode() {
     expect("asyncjob_share_fp_mode", asyncjob_share_fp_mode(shares ? 1 : 0), self().shares_fp_mode);
     self().shares_fp_mode = shares;
     self().shared_fp_mode = self().shared_fp_mode || shares;
-    std::fesetround(below(2) == 0 ? FE_UPWARD : FE_TONEAREST);
+    // A hook's mode is that of the side whose stack it is on.
+    if (!self().in_hook)
+        std::fesetround(below(2) == 0 ? FE_UPWARD : FE_TONEAREST);
     is_fine();
 }
 
