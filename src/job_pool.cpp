@@ -90,6 +90,7 @@ void JobPool::destroy(Job* job) noexcept {
 
 void JobPool::keep_or_destroy(Job* job) noexcept {
     if (room_ == 0) {
+        note_peak();
         destroy(job);
         forget_stacks();
         update_room();
