@@ -257,6 +257,25 @@ static void extras(void) {
     WANT(asyncjob_key_delete(key) == 1);
 }
 
+/* Sides that are left with control words, and without, and gone back to in either way. */
+static int pausing(void* args) {
+    for (int pauses = *(int*)args; pauses > 0; --pauses)
+        WANT(ASYNC_pause_job() == 1);
+    return 1;
+}
+static void modes(void) {
+    const int pauses = 40;
+    for (int shared = 0; shared < 2; ++shared) {
+        struct Job job = {NULL, 0};
+        (void)asyncjob_share_fp_mode(shared);
+        for (int round = 0; go(&job, pausing, (void*)&pauses, sizeof pauses) == ASYNC_PAUSE;
+             ++round)
+            (void)asyncjob_share_fp_mode((round / 2 + shared) % 2);
+        WANT(job.ret == 1);
+    }
+    (void)asyncjob_share_fp_mode(0);
+}
+
 /* What only a job has: the starter, the job and others of the thread share it without a lock. */
 static int with_context(void* args) {
     int* const of_thread = *(int**)args;
@@ -349,6 +368,7 @@ int main(int argc, char** argv) {
     }
     cancels();
     pools();
+    modes();
     extras();
     threads();
     jumps();
