@@ -18,6 +18,9 @@ ci_packages=(
     haproxy trafficserver nginx softhsm2 opensc # tests under real servers, which skip without
 )
 
+# What another clone has compiled is taken from the cache: paths below this one count from here.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+
 # install_missing PACKAGE...
 install_missing() {
     local missing=() package
