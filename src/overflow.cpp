@@ -181,15 +181,19 @@ void report(const void* address, const void* context) {
         report_stray(guarded, address, place);
 }
 
+// The kernel looks at the handler first: one that was reset (SA_RESETHAND) still has its flags.
+bool had_handler() {
+    return previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN;
+}
+
 // What would have come of the signal without this handler. Its mask and flags are those that the
 // handler was installed with.
 void pass_on(int signal, siginfo_t* info, void* context) {
-    if ((previous.sa_flags & SA_SIGINFO) != 0) {
-        previous.sa_sigaction(signal, info, context);
-        return;
-    }
-    if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
-        previous.sa_handler(signal);
+    if (had_handler()) {
+        if ((previous.sa_flags & SA_SIGINFO) != 0)
+            previous.sa_sigaction(signal, info, context);
+        else
+            previous.sa_handler(signal);
         return;
     }
     if (comes_again(*info)) {
@@ -212,7 +216,7 @@ bool install() {
     if (sigaction(SIGSEGV, nullptr, &previous) != 0)
         return false;
     struct sigaction ours {};
-    if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
+    if (had_handler()) {
         ours.sa_mask = previous.sa_mask;
         ours.sa_flags = previous.sa_flags & (SA_NODEFER | SA_RESETHAND | SA_RESTART);
     }

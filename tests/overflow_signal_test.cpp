@@ -66,6 +66,47 @@ TEST_F(OverflowSignal, LeavesASignalThatIsIgnoredIgnoredAndAFaultDeadly) {
     overflow_of(ended, hex(shared->job));
 }
 
+// Flags that say nothing: the kernel looks at the handler first, which SA_RESETHAND takes away.
+TEST_F(OverflowSignal, LeavesASignalWithoutAHandlerAloneWhateverItsFlags) {
+    if (under_asan || under_tsan)
+        GTEST_SKIP() << "the tool has a handler";
+    const Ended ignored = run([] {
+        struct sigaction action {};
+        action.sa_handler = SIG_IGN;
+        action.sa_flags = SA_SIGINFO;
+        EXPECT_EQ(sigaction(SIGSEGV, &action, nullptr), 0);
+        install();
+        kill(getpid(), SIGSEGV);
+        expect_jobs_work();
+    });
+    EXPECT_TRUE(exited_with(ignored, 0));
+
+    *shared = {};
+    const pid_t child = fork();
+    if (child == 0) {
+        alarm(100);
+        close(STDERR_FILENO);
+        set_handler([](int, siginfo_t*, void*) {}, static_cast<int>(SA_RESETHAND));
+        raise(SIGSEGV);
+        install();
+        expect_jobs_work();
+        ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+        overflow_in_a_job();
+        _exit(0);
+    }
+    std::vector<const void*> places;
+    int status = 0;
+    while (waitpid(child, &status, 0) == child && WIFSTOPPED(status) && places.size() < 9) {
+        siginfo_t info{};
+        EXPECT_EQ(ptrace(PTRACE_GETSIGINFO, child, nullptr, &info), 0);
+        places.push_back(info.si_addr);
+        ptrace(PTRACE_CONT, child, nullptr, WSTOPSIG(status));
+    }
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV) << status;
+    ASSERT_EQ(places.size(), 2U);
+    EXPECT_EQ(places[1], places[0]) << "the core file is of another fault";
+}
+
 // A debugger, and so a core file, sees the same signal again, of the same instruction.
 TEST_F(OverflowSignal, ThatNobodyHandlesHappensAgainForTheKernel) {
     if (under_asan || under_tsan)
