@@ -172,9 +172,18 @@ void note_wake(const void* job, os::Time at) noexcept {
         file.complain("not written: the process ended within the library");
         return;
     }
-    if (rings != nullptr)
-        write_file(file, rings, dropped_with_rings + without_ring.load(std::memory_order_relaxed));
-    lock.unlock();
+    const Ring* const all = rings;
+    const std::uint64_t dropped = dropped_with_rings + without_ring.load(std::memory_order_relaxed);
+    // When nothing is traced any more the rings stay as they are, without the lock: names of
+    // functions wait for the loader, whose lock a constructor may have that forks, and forks wait
+    // for ours.
+    const bool goes_on = is_on.load(std::memory_order_relaxed);
+    if (!goes_on)
+        lock.unlock();
+    if (all != nullptr)
+        write_file(file, all, dropped);
+    if (goes_on)
+        lock.unlock();
 }
 
 }  // namespace asyncjob::trace

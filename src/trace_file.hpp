@@ -6,8 +6,7 @@
 // on the thread that did it. Where a slice or a job began is not in the ring any more, it begins
 // with the first event that is; slices of jobs that run are closed at the time of writing.
 //
-// Owner: trace.cpp. Threads: the one that writes, under its lock. Next layer down: trace_ring.hpp,
-// os/file.hpp.
+// Owner: trace.cpp. Threads: the one that writes. Next layer down: trace_ring.hpp, os/file.hpp.
 #pragma once
 
 #include <cstdint>

@@ -6,8 +6,7 @@
 // event before this one tells whether that is still there: an end of a slice without its beginning
 // is seen by this alone, however deep jobs are nested.
 //
-// Owner: trace.cpp. Threads: one adds; one reads, under trace.cpp's lock. Next layer down:
-// relaxed.hpp.
+// Owner: trace.cpp. Threads: one adds; one reads. Next layer down: relaxed.hpp.
 #pragma once
 
 #include <atomic>
