@@ -200,6 +200,10 @@ void pass_on(int signal, siginfo_t* info, void* context) {
         // The instruction faults again, and the kernel does the rest, whether the signal is
         // ignored or not: the core file has the same registers as without this handler.
         (void)sigaction(signal, &previous, nullptr);
+    } else if (previous.sa_handler == SIG_IGN && info->si_code > 0) {
+        // A fault that is none of memory that is missing or guarded (of protection keys, tags,
+        // shadow stacks): the kernel does not ignore it if it comes again, and we must not.
+        (void)sigaction(signal, &previous, nullptr);
     } else if (previous.sa_handler == SIG_DFL) {
         (void)sigaction(signal, &previous, nullptr);
         (void)syscall(SYS_rt_tgsigqueueinfo, getpid(), os::thread_id(), signal, info);

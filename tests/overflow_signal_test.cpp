@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csetjmp>
@@ -105,6 +107,22 @@ TEST_F(OverflowSignal, LeavesASignalWithoutAHandlerAloneWhateverItsFlags) {
     EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV) << status;
     ASSERT_EQ(places.size(), 2U);
     EXPECT_EQ(places[1], places[0]) << "the core file is of another fault";
+}
+
+// A fault of a protection key, say, of which the kernel tells by such a code: if the library
+// ignored it, too, its instruction would fault for ever.
+TEST_F(OverflowSignal, LeavesFaultsOfOtherKindsToTheKernelWhenTheSignalIsIgnored) {
+    if (under_asan || under_tsan)
+        GTEST_SKIP() << "the tool has a handler";
+    EXPECT_TRUE(passes_in_child([] {
+        set_simple_handler(SIG_IGN);
+        install();
+        siginfo_t info{};
+        info.si_signo = SIGSEGV;
+        info.si_code = SEGV_PKUERR;
+        EXPECT_EQ(syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), SIGSEGV, &info), 0);
+        EXPECT_EQ(current_action().sa_handler, SIG_IGN);
+    }));
 }
 
 // A debugger, and so a core file, sees the same signal again, of the same instruction.
