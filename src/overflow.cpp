@@ -233,8 +233,9 @@ bool install() {
 
 Reason install_overflow_handler() noexcept {
     const os::KeepErrno keep;
-    // Without the lock: it waits for the loader, whose lock somebody may have who gets here.
+    // Without the lock: these wait for the loader, whose lock somebody may have who gets here.
     os::prepare_symbols_in_handlers();
+    os::keep_loaded(reinterpret_cast<const void*>(on_fault));  // in a plugin, say
     const os::ForkLock::Guard guard(install_lock);
     if (installed)
         return Reason::none;
