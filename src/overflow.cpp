@@ -222,7 +222,8 @@ bool install() {
     struct sigaction ours {};
     if (had_handler()) {
         ours.sa_mask = previous.sa_mask;
-        ours.sa_flags = previous.sa_flags & (SA_NODEFER | SA_RESETHAND | SA_RESTART);
+        constexpr auto passed_on = static_cast<int>(SA_NODEFER | SA_RESETHAND | SA_RESTART);
+        ours.sa_flags = previous.sa_flags & passed_on;
     }
     ours.sa_flags |= SA_SIGINFO | SA_ONSTACK;
     ours.sa_sigaction = on_fault;
