@@ -196,13 +196,13 @@ void pass_on(int signal, siginfo_t* info, void* context) {
             previous.sa_handler(signal);
         return;
     }
-    if (comes_again(*info)) {
+    // A fault that is none of memory that is missing or guarded (of protection keys, tags, shadow
+    // stacks) is sent again below, unless the signal is ignored: the kernel does not ignore it if
+    // it comes again, and we must not.
+    const bool is_other_fault = previous.sa_handler == SIG_IGN && info->si_code > 0;
+    if (comes_again(*info) || is_other_fault) {
         // The instruction faults again, and the kernel does the rest, whether the signal is
         // ignored or not: the core file has the same registers as without this handler.
-        (void)sigaction(signal, &previous, nullptr);
-    } else if (previous.sa_handler == SIG_IGN && info->si_code > 0) {
-        // A fault that is none of memory that is missing or guarded (of protection keys, tags,
-        // shadow stacks): the kernel does not ignore it if it comes again, and we must not.
         (void)sigaction(signal, &previous, nullptr);
     } else if (previous.sa_handler == SIG_DFL) {
         (void)sigaction(signal, &previous, nullptr);
