@@ -202,17 +202,26 @@ static NOINLINE int undefined_result(void* args) {
     return result[one];
 }
 
-/* A job's function that has `pauses` pauses; `args` has one byte that has a value. */
+static NOINLINE int go_from(int depth, ASYNC_JOB** job, int* ret, int (*function)(void*),
+                            void* args) {
+    const int status = depth == 0 ? ASYNC_start_job(job, NULL, ret, function, args, 2)
+                                  : go_from(depth - 1, job, ret, function, args);
+    sink = depth;
+    return status;
+}
+
+/* Starts and resumes from frames that are gone at the next resume, and with a scrubbed stack. One
+   byte of the arguments has a value. */
 static int run(int (*function)(void*)) {
     unsigned char* args = malloc(2);
     args[0] = 1;
     ASYNC_JOB* job = NULL;
     int ret = 0;
-    int status;
-    do {
-        status = ASYNC_start_job(&job, NULL, &ret, function, args, 2);
+    int status = ASYNC_PAUSE;
+    for (int round = 0; status == ASYNC_PAUSE; ++round) {
+        status = go_from(round % 2 == 0 ? 20 : 0, &job, &ret, function, args);
         scrub();
-    } while (status == ASYNC_PAUSE);
+    }
     if (status != ASYNC_FINISH)
         fail("ASYNC_start_job");
     free(args);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -94,7 +95,7 @@ static int sum_of(void* args) {
 
 static void arguments(void) {
     static unsigned char bytes[10000];
-    static const size_t sizes[] = {9, 16, 64, 65, 1000, 4096, 4097, 10000};
+    static const size_t sizes[] = {9, 500, 16, 64, 65, 1000, 4096, 4097, 10000};
     memset(bytes, 1, sizeof bytes);
     for (int round = 0; round < 3; ++round) {
         for (size_t at = 0; at < sizeof sizes / sizeof *sizes; ++at) {
@@ -137,6 +138,28 @@ static void jumps(void) {
     }
     for (int at = 0; at < 8; ++at)
         WANT(go(&jobs[at], jumping, NULL, 0) == ASYNC_FINISH && jobs[at].ret == 1);
+}
+
+/* The frames of a job that has ended are gone, with what a tool has kept of them. */
+static int touching(void* args) {
+    (void)args;
+    return deep(4, NULL);
+}
+static long most_memory(void) {
+    struct rusage usage;
+    WANT(getrusage(RUSAGE_SELF, &usage) == 0);
+    return usage.ru_maxrss;
+}
+static void ends(void) {
+    const long allowed = 16 * 1024; /* KiB */
+    long before = 0;
+    for (int count = 0; count < 10000; ++count) {
+        struct Job job = {NULL, 0};
+        WANT(go(&job, touching, NULL, 0) == ASYNC_FINISH && job.ret == 10);
+        if (count == 100)
+            before = most_memory();
+    }
+    WANT(most_memory() - before < allowed);
 }
 
 static int nesting(void* args) {
@@ -357,6 +380,7 @@ static void end_with_jobs(int inside) {
 }
 
 int main(int argc, char** argv) {
+    ends();
     arguments();
     jumps();
     const int depth = 5;

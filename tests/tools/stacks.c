@@ -65,7 +65,36 @@ static void* descend_twice(void* arg) {
     return NULL;
 }
 
-int main(void) {
+/* A context of the program's own, of which no tool is told, is entered twice. */
+static ucontext_t outside, own;
+static void descend_in_context(void) {
+    for (;;) {
+        want(descend(100) == descend(100), "two sums in a context");
+        want(swapcontext(&own, &outside) == 0, "the way out of the context");
+    }
+}
+static void enter_context(void) {
+    want(getcontext(&own) == 0, "a context");
+    own.uc_stack.ss_sp = arena;
+    own.uc_stack.ss_size = arena_size;
+    makecontext(&own, descend_in_context, 0);
+    for (int count = 0; count < 2; ++count)
+        want(swapcontext(&outside, &own) == 0, "the way into the context");
+}
+
+static void enter_thread(void) {
+    pthread_attr_t attributes;
+    pthread_t thread;
+    want(pthread_attr_init(&attributes) == 0 &&
+             pthread_attr_setstack(&attributes, arena, arena_size) == 0 &&
+             pthread_create(&thread, &attributes, descend_twice, NULL) == 0 &&
+             pthread_join(thread, NULL) == 0,
+         "a thread on the memory");
+}
+
+/* With an argument in a context of the program's own, else in a thread. */
+int main(int argc, char** argv) {
+    (void)argv;
     want(ASYNC_set_mem_functions(give_stack, take_stack) == 1, "the functions are set");
     ASYNC_JOB* job = NULL;
     int ret = 0;
@@ -74,12 +103,9 @@ int main(void) {
     ASYNC_cleanup_thread();
 
     memset(arena, 0, sizeof arena);
-    pthread_attr_t attributes;
-    pthread_t thread;
-    want(pthread_attr_init(&attributes) == 0 &&
-             pthread_attr_setstack(&attributes, arena, arena_size) == 0 &&
-             pthread_create(&thread, &attributes, descend_twice, NULL) == 0 &&
-             pthread_join(thread, NULL) == 0,
-         "a thread on the memory");
+    if (argc > 1)
+        enter_context();
+    else
+        enter_thread();
     return 0;
 }
