@@ -44,6 +44,7 @@ Reason JobPool::make_idle(std::uint64_t owner) noexcept {
     job->rest.stack = stack;
     job->top = stack.high;
     sanitizer::made(job->rest.watched, stack.low, stack.high);
+    sanitizer::begin_header(job, sizeof *job);
     job->owner.store(owner, std::memory_order_relaxed);
     job->begin_count();
     enlist(job);
@@ -82,6 +83,7 @@ void JobPool::destroy(Job* job) noexcept {
     strike_off(job);
     const Stack stack = job->rest.stack;
     sanitizer::gone(job->rest.watched, stack.low, stack.high);
+    sanitizer::end_header(job, sizeof *job);
     if (stack.slab == nullptr)
         headers_.give(job);
     stacks_.give(stack, job->serial());
@@ -275,8 +277,10 @@ PoolNumbers JobPool::numbers(std::uint64_t key, ASYNC_JOB* current) const noexce
 std::size_t JobPool::abandon() noexcept {
     close();
     const std::size_t left = total_;
-    for (Job* job = last_made_; job != nullptr; job = job->made_before)
+    for (Job* job = last_made_; job != nullptr; job = job->made_before) {
         sanitizer::forget_frames(job->rest.watched);
+        sanitizer::end_header(job, sizeof *job);
+    }
     headers_.leave();
     stacks_.leave();
     *this = JobPool{};

@@ -124,6 +124,19 @@ inline void forget_frames([[maybe_unused]] Fiber& fiber) {
 #endif
 }
 
+// What the header of a job refers to is not lost, from when it was made until it is gone or nobody
+// can resume the job. LeakSanitizer does not search what was not allocated from it.
+inline void begin_header([[maybe_unused]] const void* header, [[maybe_unused]] std::size_t size) {
+#if defined(ASYNCJOB_ASAN)
+    __lsan_register_root_region(header, size);
+#endif
+}
+inline void end_header([[maybe_unused]] const void* header, [[maybe_unused]] std::size_t size) {
+#if defined(ASYNCJOB_ASAN)
+    __lsan_unregister_root_region(header, size);
+#endif
+}
+
 // A stack was made for the fiber, or is about to be given back.
 inline void made([[maybe_unused]] Fiber& fiber, [[maybe_unused]] std::byte* low,
                  [[maybe_unused]] std::byte* high) {

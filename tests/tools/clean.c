@@ -351,10 +351,11 @@ static void threads(void) {
 }
 
 /* The process ends while jobs are paused or, with `inside`, run: what their frames hold, and
-   those of main(), is not lost. */
+   those of main(), is not lost; nor what a job has beside its frames. */
 static NOINLINE int holder(void* args) {
     int inside;
     memcpy(&inside, args, sizeof inside);
+    WANT(asyncjob_set_local(key, calloc(1, 100)) == 1);
     char* const memory = malloc(100);
     char* volatile in_frame[4] = {malloc(10), malloc(10), malloc(10), memory};
     watch(in_frame);
@@ -368,9 +369,12 @@ static void end_with_jobs(int inside) {
     struct Job jobs[3];
     memset(jobs, 0, sizeof jobs);
     char* volatile of_starter = malloc(100);
-    const int none = 0;
-    for (int at = 0; at < 3; ++at)
-        WANT(go(&jobs[at], holder, (void*)(at == 2 ? &inside : &none), sizeof none) == ASYNC_PAUSE);
+    static int args[2000]; /* more than goes onto the stack */
+    WANT(asyncjob_key_create(&key, free) == 1);
+    for (int at = 0; at < 3; ++at) {
+        args[0] = at == 2 && inside;
+        WANT(go(&jobs[at], holder, args, at == 0 ? sizeof args : sizeof *args) == ASYNC_PAUSE);
+    }
     (void)deep(20, NULL); /* over whatever copies there are */
     for (int at = 0; at < 3; ++at)
         WANT(go(&jobs[at], holder, NULL, 0) == ASYNC_PAUSE);
