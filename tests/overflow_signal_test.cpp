@@ -372,6 +372,8 @@ TEST_F(OverflowSignal, NeedsASignalStackThatEachThreadGetsAndGivesBack) {
 
 // Looked at by the destructor of a key that comes behind the library's.
 TEST_F(OverflowSignal, NeedsNoSignalStackOfOursOnceTheThreadHasItsOwn) {
+    if (under_asan)
+        GTEST_SKIP() << "the tool gives back what it finds in the place of its own signal stack";
     EXPECT_TRUE(passes_in_child([] {
         install();
         expect_jobs_work();  // makes the library's key
