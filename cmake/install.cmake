@@ -12,6 +12,9 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/man/ DESTINATION ${CMAKE_INSTALL_MANDIR}
 # In gdb: source <prefix>/share/asyncjob/gdb/asyncjob.py
 install(FILES ${PROJECT_SOURCE_DIR}/tools/gdb/asyncjob.py
     DESTINATION ${CMAKE_INSTALL_DATADIR}/asyncjob/gdb)
+# valgrind --tool=helgrind --suppressions=<prefix>/share/asyncjob/valgrind/helgrind.supp
+install(FILES ${PROJECT_SOURCE_DIR}/tools/valgrind/helgrind.supp
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/asyncjob/valgrind)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/asyncjob)
 install(EXPORT asyncjobTargets NAMESPACE asyncjob:: DESTINATION ${package_dir})

@@ -48,6 +48,7 @@ extern "C" void __tsan_func_entry(void* caller);
 extern "C" void __tsan_func_exit();
 #endif
 #if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/helgrind.h>
 #include <valgrind/memcheck.h>
 #define ASYNCJOB_VALGRIND 1
 #endif
@@ -179,6 +180,19 @@ inline void about_to_write([[maybe_unused]] std::byte* to, [[maybe_unused]] std:
 #if defined(ASYNCJOB_VALGRIND)
     constexpr std::size_t red_zone = 128;
     (void)VALGRIND_MAKE_MEM_UNDEFINED(to - red_zone, size + red_zone);
+#endif
+}
+
+// helgrind does not know that atomics order what threads do: what one did before it gave a thing
+// away comes before what another does after it took it.
+inline void gives([[maybe_unused]] const void* thing) {
+#if defined(ASYNCJOB_VALGRIND)
+    ANNOTATE_HAPPENS_BEFORE(thing);
+#endif
+}
+inline void takes([[maybe_unused]] const void* thing) {
+#if defined(ASYNCJOB_VALGRIND)
+    ANNOTATE_HAPPENS_AFTER(thing);
 #endif
 }
 

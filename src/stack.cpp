@@ -12,6 +12,7 @@
 
 #include "os/fork_lock.hpp"
 #include "os/memory.hpp"
+#include "sanitizer.hpp"
 
 namespace asyncjob {
 
@@ -204,6 +205,7 @@ void give_to(std::atomic<Slab*>& list, Slab* first) {
     Slab* last = first;
     while (last->next != nullptr)
         last = last->next;
+    sanitizer::gives(&list);
     last->next = list.load(std::memory_order_relaxed);
     while (!list.compare_exchange_weak(last->next, first, std::memory_order_release,
                                        std::memory_order_relaxed)) {
@@ -221,6 +223,7 @@ void retire_left_over() {
     if (to_retire.load(std::memory_order_relaxed) == 0)
         return;
     Slab* const all = left_over.exchange(nullptr, std::memory_order_acquire);
+    sanitizer::takes(&left_over);
     for (Slab* slab = all; slab != nullptr; slab = slab->next) {
         if (slab->is_to_retire && os::retire(slab->base, slab->size()))
             note_retired(*slab);
@@ -265,6 +268,7 @@ Slab* StackSource::take_retired() noexcept {
         Slab** last_own = &retired_;
         Slab** last_other = &others;
         Slab* slab = left_over.exchange(nullptr, std::memory_order_acquire);
+        sanitizer::takes(&left_over);
         while (slab != nullptr) {
             Slab**& last = slab->shape == shape_ ? last_own : last_other;
             *last = slab;

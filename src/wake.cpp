@@ -37,6 +37,7 @@ struct alignas(64) Mailbox::Chunk {
 };
 
 bool WakeSlot::wake(std::uint64_t generation) noexcept {
+    sanitizer::gives(this);
     std::uint64_t old = state.load(std::memory_order_relaxed);
     do {
         if (old / generation_step != generation)
@@ -220,7 +221,9 @@ WakeSlot* Mailbox::next() noexcept {
 
 bool Mailbox::drop(WakeSlot* slot) noexcept {
     constexpr std::uint64_t both = WakeSlot::is_woken | WakeSlot::is_linked;
-    return (slot->state.fetch_and(~both, std::memory_order_acq_rel) & WakeSlot::is_woken) != 0;
+    const std::uint64_t old = slot->state.fetch_and(~both, std::memory_order_acq_rel);
+    sanitizer::takes(slot);
+    return (old & WakeSlot::is_woken) != 0;
 }
 
 void Mailbox::settle(os::Time now) noexcept {

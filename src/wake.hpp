@@ -36,6 +36,7 @@
 #include "deadlines.hpp"
 #include "os/event.hpp"
 #include "relaxed.hpp"
+#include "sanitizer.hpp"
 
 namespace asyncjob {
 
@@ -63,8 +64,11 @@ struct alignas(64) WakeSlot : Deadline {
 
     // Takes the wake that nobody has seen yet, if there is one, and leaves the slot where it is.
     [[nodiscard]] bool consume_wake() noexcept {
-        return (state.load(std::memory_order_relaxed) & is_woken) != 0 &&
-               (state.fetch_and(~is_woken, std::memory_order_acq_rel) & is_woken) != 0;
+        if ((state.load(std::memory_order_relaxed) & is_woken) == 0)
+            return false;
+        const std::uint64_t old = state.fetch_and(~is_woken, std::memory_order_acq_rel);
+        sanitizer::takes(this);
+        return (old & is_woken) != 0;
     }
 };
 

@@ -4,6 +4,7 @@
  * report. Each part does what a tool that was not told of a switch, a start or an end would take
  * for a bug.
  */
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdint.h>
@@ -299,6 +300,39 @@ static void modes(void) {
     (void)asyncjob_share_fp_mode(0);
 }
 
+/* What a thread has written before it wakes a job is the job's to read afterwards. */
+static int answer;
+static void* answerer(void* arg) {
+    answer = 42;
+    WANT(asyncjob_wake(*(asyncjob_handle*)arg) == 1);
+    return NULL;
+}
+static int asking(void* args) {
+    asyncjob_handle handle;
+    pthread_t thread;
+    (void)args;
+    answer = 0;
+    WANT(asyncjob_get_handle(ASYNC_get_current_job(), &handle) == 1);
+    WANT(pthread_create(&thread, NULL, answerer, &handle) == 0);
+    WANT(asyncjob_pause() == ASYNCJOB_WOKEN);
+    WANT(answer == 42);
+    WANT(pthread_join(thread, NULL) == 0);
+    return 1;
+}
+static void wakes(void) {
+    for (int round = 0; round < 20; ++round) {
+        struct Job job = {NULL, 0};
+        if (go(&job, asking, NULL, 0) == ASYNC_PAUSE) { /* else the wake came before the pause */
+            struct pollfd ready = {asyncjob_ready_fd(), POLLIN, 0};
+            ASYNC_JOB* jobs[1];
+            while (asyncjob_take_ready(jobs, 1) == 0)
+                WANT(poll(&ready, 1, 60000) == 1);
+            WANT(jobs[0] == job.handle && go(&job, asking, NULL, 0) == ASYNC_FINISH);
+        }
+        WANT(job.ret == 1);
+    }
+}
+
 /* What only a job has: the starter, the job and others of the thread share it without a lock. */
 static int with_context(void* args) {
     int* const of_thread = *(int**)args;
@@ -398,6 +432,7 @@ int main(int argc, char** argv) {
     pools();
     modes();
     extras();
+    wakes();
     threads();
     jumps();
     end_with_jobs(argc > 1 && strcmp(argv[1], "inside") == 0);
