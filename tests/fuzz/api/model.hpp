@@ -136,7 +136,9 @@ struct Thread {
     std::uint64_t peak = 0;
     std::vector<std::uintptr_t> destroyed;  // by destructors, of the job that ends
     std::vector<std::uintptr_t> to_destroy;
-    std::vector<std::uint64_t> cancel_alls;  // of those that are going on: how many, so far
+    // How many each asyncjob_cancel_all() has cancelled so far: of the calls that are going on, the
+    // innermost last, by the job that made them. Another job's may begin while this one is paused.
+    std::map<int, std::vector<std::uint64_t>> cancel_alls;
 
     enum class Switch { none, pause, end } pending = Switch::none;
     int status = 0;  // of the last switch back, and of which job

@@ -328,8 +328,9 @@ void Machine::cancel_all() {
         return;
     trace("thread %d: cancel all\n", turn_);
     const bool in_hook = self().in_hook;
+    const int caller = self().current;
     if (!in_hook)
-        self().cancel_alls.push_back(0);
+        self().cancel_alls[caller].push_back(0);
     const Inside inside(*this);
     const std::size_t count = asyncjob_cancel_all();
     inside.leave();
@@ -338,8 +339,10 @@ void Machine::cancel_all() {
         return is_fine();
     }
     settle();
-    expect("asyncjob_cancel_all", count, self().cancel_alls.back());
-    self().cancel_alls.pop_back();
+    expect("the job of asyncjob_cancel_all", self().current, caller);
+    std::vector<std::uint64_t>& counts = self().cancel_alls[caller];
+    expect("asyncjob_cancel_all", count, counts.back());
+    counts.pop_back();
     expect("paused jobs after asyncjob_cancel_all", model_.paused(turn_), 0);
     expect("hooks that were not called", self().expected_hooks.size(), 0);
     expect("on_slot_free that was not called", self().expects_slot_free, false);
@@ -353,9 +356,10 @@ void Machine::take_in(int job) {
         return;
     expect("the thread of a cancelled job", model_.jobs[job].thread, turn_);
     expect("hooks that were not called", self().expected_hooks.size(), 0);
-    expect_that("a job goes on that nobody resumed", !self().cancel_alls.empty());
+    std::vector<std::uint64_t>& counts = self().cancel_alls[self().current];
+    expect_that("a job goes on that nobody resumed", !counts.empty());
     trace("thread %d: job %d is cancelled with all\n", turn_, job);
-    ++self().cancel_alls.back();
+    ++counts.back();
     model_.jobs[job].handle_at = none;
     model_.resume(turn_, job, true);
 }
