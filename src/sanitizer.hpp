@@ -37,6 +37,9 @@
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #include <sanitizer/lsan_interface.h>
+#include <sys/mman.h>
+
+#include <cstring>
 #endif
 #if defined(ASYNCJOB_MSAN)
 #include <sanitizer/msan_interface.h>
@@ -61,6 +64,89 @@ inline constexpr bool watched = true;
 inline constexpr bool watched = false;  // leave() and arrive() do nothing
 #endif
 
+#if defined(ASYNCJOB_ASAN)
+// LeakSanitizer searches the stack that a thread runs on. What the suspended frames of the other
+// side hold is not lost either: those between `frames` and the stack's end, and the fake ones that
+// they point to. What it was told of is kept, and it is told to forget just that: another side may
+// write to the frames meanwhile, pointers to fake ones among others, and it ends the process where
+// it is to forget what it does not know.
+class SuspendedFrames {
+  public:
+    void begin(const void* frames, const void* low, std::size_t size, void* fake) {
+        const auto* first = static_cast<const std::byte*>(low);
+        const auto* const last = first + size;
+        if (frames > low && frames < last)  // by ucontext they may begin in a fake one
+            first = static_cast<const std::byte*>(frames);
+        stack_ = {first, static_cast<std::size_t>(last - first)};
+        __lsan_register_root_region(stack_.begin, stack_.size);
+        if (fake != nullptr)
+            find_fake_ones(fake);
+    }
+
+    void end() {
+        if (stack_.begin == nullptr)
+            return;
+        __lsan_unregister_root_region(stack_.begin, stack_.size);
+        stack_.begin = nullptr;
+        for (; count_ > 0; --count_)
+            __lsan_unregister_root_region(fake_[count_ - 1].begin, fake_[count_ - 1].size);
+    }
+
+    // There will be no more.
+    void gone() {
+        if (fake_ != nullptr)
+            (void)munmap(fake_, room_ * sizeof(Region));
+        fake_ = nullptr;
+        room_ = 0;
+    }
+
+  private:
+    struct Region {
+        const void* begin;
+        std::size_t size;
+    };
+
+    __attribute__((no_sanitize("address"))) void find_fake_ones(void* fake) {
+        const auto* word = static_cast<void* const*>(stack_.begin);
+        for (const auto* const end = word + stack_.size / sizeof *word; word < end; ++word) {
+            void* first = nullptr;
+            void* last = nullptr;
+            if (__asan_addr_is_in_fake_stack(fake, *word, &first, &last) == nullptr ||
+                (count_ > 0 && fake_[count_ - 1].begin == first) || !have_room())
+                continue;
+            const auto size = static_cast<std::size_t>(static_cast<std::byte*>(last) -
+                                                       static_cast<std::byte*>(first));
+            fake_[count_++] = {first, size};
+            __lsan_register_root_region(first, size);
+        }
+    }
+
+    // Without memory LeakSanitizer may report what is not lost. By mmap64(), which tests that have
+    // the library's own calls fail do not know.
+    bool have_room() {
+        if (count_ < room_)
+            return true;
+        constexpr std::size_t at_first = 4096 / sizeof(Region);
+        const std::size_t room = room_ > 0 ? 2 * room_ : at_first;
+        void* const more = mmap64(nullptr, room * sizeof(Region), PROT_READ | PROT_WRITE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (more == MAP_FAILED)
+            return false;
+        if (count_ > 0)
+            std::memcpy(more, fake_, count_ * sizeof(Region));
+        gone();
+        fake_ = static_cast<Region*>(more);
+        room_ = room;
+        return true;
+    }
+
+    Region stack_{nullptr, 0};  // NULL: none are suspended
+    Region* fake_ = nullptr;
+    std::size_t count_ = 0;
+    std::size_t room_ = 0;
+};
+#endif
+
 // What the tools know of a fiber: its stack, and the side that is suspended.
 struct Fiber {
 #if defined(ASYNCJOB_ASAN) || defined(ASYNCJOB_MSAN)
@@ -72,8 +158,8 @@ struct Fiber {
 #if defined(ASYNCJOB_ASAN)
     void* own_fake = nullptr;  // fake stacks, while suspended
     void* other_fake = nullptr;
-    const void* own_frames = nullptr;  // where the frames begin, while suspended
-    const void* other_frames = nullptr;
+    SuspendedFrames own_frames;
+    SuspendedFrames other_frames;
 #endif
 #if defined(ASYNCJOB_MSAN)
     int result = 0;
@@ -87,41 +173,10 @@ struct Fiber {
 #endif
 };
 
-#if defined(ASYNCJOB_ASAN)
-// LeakSanitizer searches the stack that a thread runs on. What the suspended frames hold is not
-// lost either: those between `frames` and the stack's end, and the fake ones that they point to.
-// Calls `tell` for each range; while the side is suspended, for the same ones every time.
-template <typename Tell>
-__attribute__((no_sanitize("address"))) void for_suspended(const void* frames, const void* low,
-                                                           std::size_t size, void* fake,
-                                                           Tell tell) {
-    const auto* begin = static_cast<const std::byte*>(low);
-    const auto* const end = begin + size;
-    if (frames > low && frames < end)  // by ucontext they may begin in a fake one
-        begin = static_cast<const std::byte*>(frames);
-    tell(begin, static_cast<std::size_t>(end - begin));
-    if (fake == nullptr)
-        return;
-    const auto* const words = reinterpret_cast<void* const*>(begin);
-    const auto* const words_end = reinterpret_cast<void* const*>(end);
-    for (const auto* word = words; word < words_end; ++word) {
-        void* first = nullptr;
-        void* last = nullptr;
-        if (__asan_addr_is_in_fake_stack(fake, *word, &first, &last) != nullptr)
-            tell(first, static_cast<std::size_t>(static_cast<std::byte*>(last) -
-                                                 static_cast<std::byte*>(first)));
-    }
-}
-#endif
-
 // The fiber's frames are not to be searched any more: it goes on, or nobody can resume it.
 inline void forget_frames([[maybe_unused]] Fiber& fiber) {
 #if defined(ASYNCJOB_ASAN)
-    if (fiber.own_frames == nullptr)
-        return;
-    for_suspended(fiber.own_frames, fiber.own_low, fiber.own_size, fiber.own_fake,
-                  __lsan_unregister_root_region);
-    fiber.own_frames = nullptr;
+    fiber.own_frames.end();
 #endif
 }
 
@@ -201,6 +256,8 @@ inline void gone([[maybe_unused]] Fiber& fiber, [[maybe_unused]] std::byte* low,
 #if defined(ASYNCJOB_ASAN)
     // Frames that ended in a jump leave their redzones poisoned; the memory is reused.
     __asan_unpoison_memory_region(fiber.own_low, fiber.own_size);
+    fiber.own_frames.gone();
+    fiber.other_frames.gone();
 #endif
 #if defined(ASYNCJOB_TSAN)
     __tsan_destroy_fiber(fiber.own);
@@ -234,9 +291,7 @@ inline void arrive_in_fiber([[maybe_unused]] Fiber& fiber, [[maybe_unused]] bool
 #if defined(ASYNCJOB_ASAN)
     __sanitizer_finish_switch_fiber(first ? nullptr : fiber.own_fake, &fiber.other_low,
                                     &fiber.other_size);
-    fiber.other_frames = outside;
-    for_suspended(outside, fiber.other_low, fiber.other_size, fiber.other_fake,
-                  __lsan_register_root_region);
+    fiber.other_frames.begin(outside, fiber.other_low, fiber.other_size, fiber.other_fake);
 #endif
 #if defined(ASYNCJOB_MSAN)
     __msan_finish_switch_fiber(&fiber.other_low, &fiber.other_size);
@@ -246,8 +301,7 @@ inline void arrive_in_fiber([[maybe_unused]] Fiber& fiber, [[maybe_unused]] bool
 // The fiber pauses, or ends (`last`).
 inline void leave_fiber([[maybe_unused]] Fiber& fiber, [[maybe_unused]] bool last) {
 #if defined(ASYNCJOB_ASAN)
-    for_suspended(fiber.other_frames, fiber.other_low, fiber.other_size, fiber.other_fake,
-                  __lsan_unregister_root_region);
+    fiber.other_frames.end();
     __sanitizer_start_switch_fiber(last ? nullptr : &fiber.own_fake, fiber.other_low,
                                    fiber.other_size);
 #endif
@@ -270,10 +324,8 @@ inline void leave_fiber([[maybe_unused]] Fiber& fiber, [[maybe_unused]] bool las
 inline void arrive_outside([[maybe_unused]] Fiber& fiber, [[maybe_unused]] const void* frames) {
 #if defined(ASYNCJOB_ASAN)
     __sanitizer_finish_switch_fiber(fiber.other_fake, nullptr, nullptr);
-    fiber.own_frames = frames;
     if (frames != nullptr)
-        for_suspended(frames, fiber.own_low, fiber.own_size, fiber.own_fake,
-                      __lsan_register_root_region);
+        fiber.own_frames.begin(frames, fiber.own_low, fiber.own_size, fiber.own_fake);
 #endif
 #if defined(ASYNCJOB_MSAN)
     __msan_finish_switch_fiber(nullptr, nullptr);

@@ -4,6 +4,7 @@
  * report. Each part does what a tool that was not told of a switch, a start or an end would take
  * for a bug.
  */
+#include <alloca.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -388,6 +389,51 @@ static void threads(void) {
     WANT(asyncjob_left_behind() == 40);
 }
 
+/* A side gets pointers to its own frames from the other while it is suspended, as a callee fills in
+   what its caller has made. */
+struct Span {
+    char* begin;
+    char* end;
+};
+struct Work {
+    struct Span* span;
+    char* text;
+};
+static void fill(const struct Work* work) {
+    memcpy(work->text, "ab", 2);
+    work->span->begin = work->text;
+    work->span->end = work->text + 2;
+}
+static int filling(void* args) {
+    struct Work work;
+    memcpy(&work, args, sizeof work);
+    fill(&work);
+    return 1;
+}
+static int with_work(void* args) {
+    char text[64];
+    struct Work* const work = *(struct Work**)args;
+    work->span = alloca(sizeof *work->span);
+    work->text = text;
+    memset(work->span, 0, sizeof *work->span);
+    WANT(ASYNC_pause_job() == 1);
+    WANT(work->span->end - work->span->begin == 2 && text[1] == 'b');
+    return 1;
+}
+static void frames_of_others(void) {
+    char text[64];
+    struct Work work = {alloca(sizeof *work.span), text};
+    memset(work.span, 0, sizeof *work.span);
+    struct Job job = {NULL, 0};
+    WANT(go(&job, filling, &work, sizeof work) == ASYNC_FINISH);
+    WANT(work.span->end - work.span->begin == 2 && text[1] == 'b');
+
+    struct Work* const of_job = &work;
+    WANT(go(&job, with_work, (void*)&of_job, sizeof of_job) == ASYNC_PAUSE);
+    fill(&work);
+    WANT(go(&job, with_work, NULL, 0) == ASYNC_FINISH && job.ret == 1);
+}
+
 /* The process ends while jobs are paused or, with `inside`, run: what their frames hold, and
    those of main(), is not lost; nor what a job has beside its frames. */
 static NOINLINE int holder(void* args) {
@@ -442,6 +488,7 @@ int main(int argc, char** argv) {
         wakes();
     threads();
     jumps();
+    frames_of_others();
     if (!is_alone)
         end_with_jobs(strcmp(mode, "inside") == 0);
     return 0;
