@@ -73,13 +73,9 @@ bool OutputFile::expand(bool gets_own) noexcept {
     return has_number || (add(".", 1) && add(own, std::strlen(own)));
 }
 
-bool OutputFile::find_paths(bool gets_own) noexcept {
-    if (expand(gets_own)) {
-        const int length = std::snprintf(beside_, sizeof beside_, "%s.%ld.tmp", path_,
-                                         static_cast<long>(getpid()));
-        if (length >= 0 && static_cast<std::size_t>(length) < sizeof beside_)
-            return true;
-    }
+bool OutputFile::find_path(bool gets_own) noexcept {
+    if (expand(gets_own))
+        return true;
     complain(std::strerror(ENAMETOOLONG));
     return false;
 }

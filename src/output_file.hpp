@@ -22,12 +22,10 @@ class OutputFile {
 
     [[nodiscard]] bool is_wanted() const { return pattern_[0] != '\0'; }
 
-    // The file's name, with the number of this process for %p, and one beside it for what is not
-    // complete yet. If `gets_own` a name without %p has the number at its end. False, and that is
-    // said, if they are too long.
-    [[nodiscard]] bool find_paths(bool gets_own) noexcept;
+    // The file's name, with the number of this process for %p. If `gets_own` a name without %p has
+    // the number at its end. False, and that is said, if it is too long.
+    [[nodiscard]] bool find_path(bool gets_own) noexcept;
     [[nodiscard]] const char* path() const { return path_; }
-    [[nodiscard]] const char* beside() const { return beside_; }
 
     // On standard error.
     void complain(const char* what, const char* why) const noexcept;
@@ -43,7 +41,6 @@ class OutputFile {
     const char* variable_;
     char pattern_[PATH_MAX]{};  // absolute, or empty; may have %p
     char path_[PATH_MAX]{};
-    char beside_[PATH_MAX]{};
     char program_[64]{};
 };
 

@@ -69,8 +69,13 @@ void write_report(const asyncjob_stats_t& stats, bool has_all) {
         file.program(), static_cast<long>(getpid()), stats.started, stats.finished, stats.cancelled,
         stats.refused, stats.live, stats.paused, stats.idle, stats.peak, stats.left_behind,
         stats.threads, stats.stack_high_water, has_all ? "false" : "true");
-    if (!os::replace_file(file.path(), file.beside(), text, static_cast<std::size_t>(size)))
-        file.complain(file.path(), std::strerror(errno));
+    static constinit os::Replacement target;
+    if (target.begin(file.path())) {
+        if (target.write(text, static_cast<std::size_t>(size)) ? target.put_in_place()
+                                                               : (target.give_up(), false))
+            return;
+    }
+    file.complain(file.path(), std::strerror(errno));
 }
 
 __attribute__((destructor)) void report() {
@@ -86,7 +91,7 @@ __attribute__((destructor)) void report() {
         }
         has_all = process_stats(stats, threads, LookAtStacks::yes);
     }
-    if (file.find_paths(false))
+    if (file.find_path(false))
         write_report(stats, has_all);
 }
 

@@ -4,11 +4,8 @@
 
 #include <pthread.h>
 
-#include <cerrno>
-#include <cstring>
 #include <new>
 
-#include "os/file.hpp"
 #include "os/fork_lock.hpp"
 #include "os/keep_errno.hpp"
 #include "os/memory.hpp"
@@ -62,12 +59,7 @@ __attribute__((constructor)) void read_variable() {
 
 // Now rather than at the end, when all events would be lost.
 bool can_be_written() {
-    if (!file.find_paths(is_child))
-        return false;
-    if (os::can_be_replaced(file.path(), file.beside()))
-        return true;
-    file.complain(file.path(), std::strerror(errno));
-    return false;
+    return file.find_path(is_child) && can_write_file(file);
 }
 
 // Of a thread that has ended, the one that did so first. NULL: of none.

@@ -21,12 +21,11 @@ namespace {
 
 // exit() may be called on a stack of a few KiB, so what is large is static.
 char buffer[std::size_t{64} * 1024];
+constinit os::Replacement target;
 
 // Text on its way to the file. After a failure it goes nowhere.
 class Text {
   public:
-    explicit Text(os::Replacement& file) : file_(file) {}
-
     [[gnu::format(printf, 2, 3)]] void add(const char* format, ...) {
         constexpr std::size_t most_at_once = 512;
         if (used_ > sizeof buffer - most_at_once)
@@ -49,12 +48,11 @@ class Text {
 
   private:
     void flush() {
-        if (why_ == 0 && !file_.write(buffer, used_))
+        if (why_ == 0 && !target.write(buffer, used_))
             why_ = errno;
         used_ = 0;
     }
 
-    os::Replacement& file_;
     std::size_t used_ = 0;
     int why_ = 0;
 };
@@ -223,9 +221,8 @@ class ThreadTrace {
     std::uint64_t depth_ = 0;
 };
 
-bool write_all(os::Replacement& to, const OutputFile& file, const Ring* rings,
-               std::uint64_t dropped) {
-    Text text(to);
+bool write_all(const OutputFile& file, const Ring* rings, std::uint64_t dropped) {
+    Text text;
     const int pid = getpid();
     text.add(
         "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n"
@@ -246,10 +243,16 @@ bool write_all(os::Replacement& to, const OutputFile& file, const Ring* rings,
 
 }  // namespace
 
+bool can_write_file(const OutputFile& file) noexcept {
+    if (target.could_begin(file.path()))
+        return true;
+    file.complain(file.path(), std::strerror(errno));
+    return false;
+}
+
 void write_file(const OutputFile& file, const Ring* rings, std::uint64_t dropped) noexcept {
-    os::Replacement to;
-    if (to.begin(file.path(), file.beside())) {
-        if (write_all(to, file, rings, dropped) ? to.put_in_place() : (to.give_up(), false))
+    if (target.begin(file.path())) {
+        if (write_all(file, rings, dropped) ? target.put_in_place() : (target.give_up(), false))
             return;
     }
     file.complain(file.path(), std::strerror(errno));

@@ -19,6 +19,9 @@ namespace asyncjob::trace {
 
 class Ring;
 
+// Whether there could be one now. If not, why is said on standard error.
+[[nodiscard]] bool can_write_file(const OutputFile& file) noexcept;
+
 // Those of the list. `dropped` is how many events are in none of them. What goes wrong is said on
 // standard error.
 void write_file(const OutputFile& file, const Ring* rings, std::uint64_t dropped) noexcept;

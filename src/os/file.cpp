@@ -3,13 +3,18 @@
 #include "os/file.hpp"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 
+#include "os/clock.hpp"
 #include "os/keep_errno.hpp"
 
 namespace asyncjob::os {
@@ -43,26 +48,138 @@ bool write_last_words(int fd, const char* text, std::size_t size) noexcept {
 
 namespace {
 
-bool is_file_or_none(const char* path) {
+// An fd while a function has it.
+class Opened {
+  public:
+    explicit Opened(int fd) : fd_(fd) {}
+    ~Opened() {
+        const KeepErrno keep;
+        if (fd_ >= 0)
+            (void)close(fd_);
+    }
+    Opened(const Opened&) = delete;
+    Opened& operator=(const Opened&) = delete;
+    [[nodiscard]] int fd() const { return fd_; }
+
+  private:
+    int fd_;
+};
+
+// In /tmp anybody can make links.
+bool is_trusted(const struct stat& link) {
+    return link.st_uid == 0 || link.st_uid == geteuid();
+}
+
+// Its text is only a name for what it leads to.
+bool is_of_proc(int link) {
+    struct statfs where {};
+    return fstatfs(link, &where) == 0 && where.f_type == PROC_SUPER_MAGIC;
+}
+
+// The number that a path ends with: -1 if it ends with none.
+int number_at_end(const char* path) {
+    const char* const name = std::strrchr(path, '/') + 1;
+    char* end = nullptr;
+    const long number = std::strtol(name, &end, 10);
+    return end == name || *end != '\0' || number > INT_MAX ? -1 : static_cast<int>(number);
+}
+
+// What is not to be replaced.
+int open_to_write(const char* path) {
     struct stat there {};
-    return stat(path, &there) != 0 || S_ISREG(there.st_mode);
+    if (stat(path, &there) != 0 || !S_ISREG(there.st_mode))
+        return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    // A shell's `> FILE`, say. The program writes there, too, before and after, by an fd that has
+    // a position, which must move.
+    const int own = number_at_end(path);
+    struct stat known {};
+    if (fstat(own, &known) == 0 && known.st_dev == there.st_dev && known.st_ino == there.st_ino)
+        return fcntl(own, F_DUPFD_CLOEXEC, 0);
+    return open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
 }
 
 }  // namespace
 
-bool Replacement::begin(const char* path, const char* beside) noexcept {
-    path_ = path;
-    if (!is_file_or_none(path)) {
-        beside_ = nullptr;
-        fd_ = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-        return fd_ >= 0;
+// The text of the link at `target_` takes its place there.
+bool Replacement::follow(int link) noexcept {
+    const ssize_t size = readlinkat(link, "", text_, sizeof text_ - 1);
+    if (size <= 0)
+        return false;
+    text_[size] = '\0';
+    char* const end = text_[0] == '/' ? target_ : std::strrchr(target_, '/') + 1;
+    const auto room = static_cast<std::size_t>(target_ + sizeof target_ - end);
+    if (static_cast<std::size_t>(size) >= room) {
+        errno = ENAMETOOLONG;
+        return false;
     }
+    std::memcpy(end, text_, static_cast<std::size_t>(size) + 1);
+    return true;
+}
+
+Replacement::Way Replacement::find_target(const char* path) noexcept {
+    if (std::snprintf(target_, sizeof target_, "%s", path) >= static_cast<int>(sizeof target_)) {
+        errno = ENAMETOOLONG;
+        return Way::none;
+    }
+    constexpr int most_links = 40;  // as the kernel's
+    for (int links = 0; links <= most_links; ++links) {
+        const Opened there(open(target_, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+        struct stat what {};
+        if (there.fd() < 0 || fstat(there.fd(), &what) != 0)
+            return errno == ENOENT ? Way::replaced : Way::none;
+        if (!S_ISLNK(what.st_mode))
+            return S_ISREG(what.st_mode) ? Way::replaced : Way::written_to;
+        if (is_of_proc(there.fd()))
+            return Way::written_to;
+        if (!is_trusted(what)) {
+            errno = EACCES;
+            return Way::none;
+        }
+        if (!follow(there.fd()))
+            return Way::none;
+    }
+    errno = ELOOP;
+    return Way::none;
+}
+
+// Processes of several containers may have the same number, and a folder in common.
+bool Replacement::make_beside() noexcept {
     constexpr mode_t all_may_read = 0644;
-    beside_ = beside;
-    // What has its name may be left over, or somebody else's who waits for it.
-    (void)unlink(beside);
-    fd_ = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, all_may_read);
+    const auto moment = static_cast<unsigned>(now());
+    for (unsigned tries = 0; tries < 100; ++tries) {
+        const int length = std::snprintf(beside_, sizeof beside_, "%s.%ld-%08x.tmp", target_,
+                                         static_cast<long>(getpid()), moment + tries);
+        if (length >= static_cast<int>(sizeof beside_)) {
+            errno = ENAMETOOLONG;
+            break;
+        }
+        fd_ = open(beside_, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, all_may_read);
+        if (fd_ >= 0)
+            return true;
+        if (errno != EEXIST)
+            break;
+    }
+    beside_[0] = '\0';
+    return false;
+}
+
+bool Replacement::begin(const char* path) noexcept {
+    const Way way = find_target(path);
+    if (way == Way::replaced)
+        return make_beside();
+    if (way == Way::written_to)
+        fd_ = open_to_write(target_);
     return fd_ >= 0;
+}
+
+bool Replacement::could_begin(const char* path) noexcept {
+    const Way way = find_target(path);
+    if (way != Way::replaced)
+        return way == Way::written_to;
+    if (!make_beside())
+        return false;
+    give_up();
+    return true;
 }
 
 bool Replacement::write(const char* text, std::size_t size) noexcept {
@@ -88,41 +205,22 @@ bool Replacement::write(const char* text, std::size_t size) noexcept {
 bool Replacement::put_in_place() noexcept {
     const bool closed = close(fd_) == 0;
     fd_ = -1;
-    if (closed && (beside_ == nullptr || std::rename(beside_, path_) == 0))
+    if (closed && (beside_[0] == '\0' || std::rename(beside_, target_) == 0)) {
+        beside_[0] = '\0';
         return true;
+    }
     give_up();
     return false;
 }
 
 void Replacement::give_up() noexcept {
-    const int why = errno;
+    const KeepErrno keep;
     if (fd_ >= 0)
         (void)close(fd_);
     fd_ = -1;
-    if (beside_ != nullptr)
+    if (beside_[0] != '\0')
         (void)unlink(beside_);
-    errno = why;
-}
-
-bool can_be_replaced(const char* path, const char* beside) noexcept {
-    if (!is_file_or_none(path))
-        return true;
-    Replacement file;
-    if (!file.begin(path, beside))
-        return false;
-    file.give_up();
-    return true;
-}
-
-bool replace_file(const char* path, const char* beside, const char* text,
-                  std::size_t size) noexcept {
-    Replacement file;
-    if (!file.begin(path, beside))
-        return false;
-    if (file.write(text, size))
-        return file.put_in_place();
-    file.give_up();
-    return false;
+    beside_[0] = '\0';
 }
 
 }  // namespace asyncjob::os

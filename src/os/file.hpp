@@ -4,6 +4,7 @@
 // Owner: line.hpp, report.cpp, trace_file.cpp. Threads: any. Next layer down: the kernel.
 #pragma once
 
+#include <climits>
 #include <cstddef>
 
 namespace asyncjob::os {
@@ -17,28 +18,36 @@ namespace asyncjob::os {
 [[nodiscard]] bool write_last_words(int fd, const char* text, std::size_t size) noexcept;
 
 // A file's new content, put in its place at once: whoever opens the file sees the old or the new.
-// Until then it is in a file `beside`, in the same folder. A device or a pipe is written to, and
-// stays what it is; one that nobody reads is an error, and so is one that takes nothing for ten
-// seconds. With false there is an errno, and the old content stays.
+// Until then it is in a file beside, whose name nothing else has. With false there is an errno, and
+// the old content stays.
+//
+// A link stays, and what it leads to is replaced; but one that belongs neither to root nor to the
+// process's user is an error. Devices and pipes, and what a link in /proc leads to, a file too, are
+// written to and stay what they are: /dev/stdout is such a link. There a pipe that nobody reads is
+// an error, and so is what takes nothing for ten seconds.
+//
+// Large, so static.
 class Replacement {
   public:
-    [[nodiscard]] bool begin(const char* path, const char* beside) noexcept;
+    [[nodiscard]] bool begin(const char* path) noexcept;
     [[nodiscard]] bool write(const char* text, std::size_t size) noexcept;
     // Without it, or if it fails, there has been nothing.
     [[nodiscard]] bool put_in_place() noexcept;
     void give_up() noexcept;
 
+    // Whether it could begin now. Asks what is written to nothing.
+    [[nodiscard]] bool could_begin(const char* path) noexcept;
+
   private:
-    const char* path_ = nullptr;
-    const char* beside_ = nullptr;  // NULL: a device or a pipe
+    enum class Way { none, replaced, written_to };
+    [[nodiscard]] Way find_target(const char* path) noexcept;
+    [[nodiscard]] bool follow(int link) noexcept;
+    [[nodiscard]] bool make_beside() noexcept;
+
+    char target_[PATH_MAX]{};  // the path, behind links
+    char beside_[PATH_MAX]{};  // empty: there is none
+    char text_[PATH_MAX]{};    // of a link
     int fd_ = -1;
 };
-
-// Whether there could be one now. Asks devices and pipes nothing.
-[[nodiscard]] bool can_be_replaced(const char* path, const char* beside) noexcept;
-
-// All of it in one.
-[[nodiscard]] bool replace_file(const char* path, const char* beside, const char* text,
-                                std::size_t size) noexcept;
 
 }  // namespace asyncjob::os

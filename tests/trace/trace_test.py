@@ -310,6 +310,23 @@ class TraceTest(unittest.TestCase):
         trace = Trace(self, os.path.join(self.folder, "out.json"))
         self.expect(trace, start=1, finish=1, pause=5000, resume=5000)
 
+    def test_leaves_what_stands_for_standard_output_as_it_is(self):
+        link = os.path.join(self.folder, "stdout")  # as /dev has it
+        os.symlink("/proc/self/fd/1", link)
+        self.env["ASYNCJOB_TRACE"] = link
+        with open(self.path, "w+", encoding="utf-8") as out:
+            for number in (1, 2):
+                subprocess.run([JOBS, "finish", str(number)], env=self.env, cwd=self.folder,
+                               stdout=out, timeout=TIMEOUT, check=True)
+            out.seek(0)
+            traces = out.read()
+        self.assertEqual(os.readlink(link), "/proc/self/fd/1")
+        self.assertEqual(self.files(), ["stdout", "trace.json"])
+        decoder = json.JSONDecoder()
+        _, end = decoder.raw_decode(traces)
+        second, _ = decoder.raw_decode(traces[end:].lstrip())
+        self.assertEqual(second["otherData"]["events"], 8)
+
     def test_replaces_an_older_one_as_a_whole(self):
         with open(self.path, "w", encoding="utf-8") as file:
             file.write("x" * 100000)
