@@ -69,7 +69,7 @@ void write_report(const asyncjob_stats_t& stats, bool has_all) {
         file.program(), static_cast<long>(getpid()), stats.started, stats.finished, stats.cancelled,
         stats.refused, stats.live, stats.paused, stats.idle, stats.peak, stats.left_behind,
         stats.threads, stats.stack_high_water, has_all ? "false" : "true");
-    static constinit os::Replacement target;
+    static constinit os::Replacement target(os::Replacement::For::all);
     if (target.begin(file.path())) {
         if (target.write(text, static_cast<std::size_t>(size)) ? target.put_in_place()
                                                                : (target.give_up(), false))

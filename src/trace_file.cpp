@@ -21,7 +21,8 @@ namespace {
 
 // exit() may be called on a stack of a few KiB, so what is large is static.
 char buffer[std::size_t{64} * 1024];
-constinit os::Replacement target;
+// It has addresses of this process, which are those of its siblings where a server forks workers.
+constinit os::Replacement target(os::Replacement::For::user);
 
 // Text on its way to the file. After a failure it goes nowhere.
 class Text {

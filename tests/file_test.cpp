@@ -60,8 +60,8 @@ class Files : public testing::Test {
         EXPECT_EQ(errno, why);
     }
 
-    std::unique_ptr<Replacement> first_ = std::make_unique<Replacement>();
-    std::unique_ptr<Replacement> second_ = std::make_unique<Replacement>();
+    std::unique_ptr<Replacement> first_ = std::make_unique<Replacement>(Replacement::For::all);
+    std::unique_ptr<Replacement> second_ = std::make_unique<Replacement>(Replacement::For::all);
 
   private:
     fs::path folder_;
@@ -80,6 +80,17 @@ TEST_F(Files, HaveTheOldContentUntilTheNewOneIsThere) {
     EXPECT_EQ(content(file), "new");
     EXPECT_TRUE(first_->could_begin(file.c_str()));
     EXPECT_EQ(count(), 1U);
+}
+
+TEST_F(Files, AreReadableByThoseWhoAreToReadThem) {
+    const mode_t before = umask(022);
+    const fs::path file = make("file");
+    EXPECT_TRUE(replace(file));
+    EXPECT_EQ(fs::status(file).permissions(), fs::perms{0644});
+    first_ = std::make_unique<Replacement>(Replacement::For::user);
+    EXPECT_TRUE(replace(file));
+    EXPECT_EQ(fs::status(file).permissions(), fs::perms{0600});
+    umask(before);
 }
 
 // As two processes that have the same number in two containers, and share a folder.

@@ -144,7 +144,7 @@ Replacement::Way Replacement::find_target(const char* path) noexcept {
 
 // Processes of several containers may have the same number, and a folder in common.
 bool Replacement::make_beside() noexcept {
-    constexpr mode_t all_may_read = 0644;
+    const mode_t mode = readers_ == For::all ? 0644 : 0600;
     const auto moment = static_cast<unsigned>(now());
     for (unsigned tries = 0; tries < 100; ++tries) {
         const int length = std::snprintf(beside_, sizeof beside_, "%s.%ld-%08x.tmp", target_,
@@ -153,7 +153,7 @@ bool Replacement::make_beside() noexcept {
             errno = ENAMETOOLONG;
             break;
         }
-        fd_ = open(beside_, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, all_may_read);
+        fd_ = open(beside_, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
         if (fd_ >= 0)
             return true;
         if (errno != EEXIST)

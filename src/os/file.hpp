@@ -29,6 +29,12 @@ namespace asyncjob::os {
 // Large, so static.
 class Replacement {
   public:
+    // Who may read a file that replaces another, or is new: all, as far as umask(2) lets them, or
+    // the process's user.
+    enum class For { all, user };
+
+    constexpr explicit Replacement(For readers) : readers_(readers) {}
+
     [[nodiscard]] bool begin(const char* path) noexcept;
     [[nodiscard]] bool write(const char* text, std::size_t size) noexcept;
     // Without it, or if it fails, there has been nothing.
@@ -44,6 +50,7 @@ class Replacement {
     [[nodiscard]] bool follow(int link) noexcept;
     [[nodiscard]] bool make_beside() noexcept;
 
+    For readers_;
     char target_[PATH_MAX]{};  // the path, behind links
     char beside_[PATH_MAX]{};  // empty: there is none
     char text_[PATH_MAX]{};    // of a link

@@ -333,6 +333,14 @@ class TraceTest(unittest.TestCase):
         self.expect(self.trace("simple", "1"), start=1, finish=1)
         self.assertEqual(self.files(), ["trace.json"])
 
+    def test_is_for_the_user_alone_as_it_has_addresses(self):
+        before = os.umask(0)
+        self.addCleanup(os.umask, before)
+        for _ in range(2):
+            self.run_jobs("simple", "1")
+            self.assertEqual(os.stat(self.path).st_mode & 0o777, 0o600)
+            os.chmod(self.path, 0o644)  # an older one's mode goes with it
+
     def test_of_a_program_with_more_rights_is_not_written(self):
         if os.getuid() != 0 or os.environ["TRACE_PROBES"] == "untested":
             self.skipTest("only root can make a program of another user; LSan does not run in one")
