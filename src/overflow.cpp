@@ -39,7 +39,7 @@ struct sigaction previous {};
 // Of a thread that is watched.
 struct Watched {
     const ThreadEntry* thread;  // NULL: it is not
-    std::byte* signal_stack;    // NULL: it has one of its own
+    std::byte* signal_stack;    // that it was given; NULL: it had one of its own
 };
 constinit thread_local Watched watched{};
 
@@ -248,11 +248,14 @@ Reason install_overflow_handler() noexcept {
 }
 
 Reason watch_overflows(const ThreadEntry& thread) noexcept {
-    if (!wanted.load(std::memory_order_relaxed) || watched.thread != nullptr)
+    if (!wanted.load(std::memory_order_relaxed))
         return Reason::none;
-    const Reason reason = install_overflow_handler();
-    if (reason != Reason::none)
-        return reason;
+    if (watched.thread == nullptr) {
+        const Reason reason = install_overflow_handler();
+        if (reason != Reason::none)
+            return reason;
+    }
+    // Each time: code that brings one of its own for a while may leave none.
     if (!os::have_signal_stack(watched.signal_stack))
         return Reason::no_memory;
     watched.thread = &thread;

@@ -122,7 +122,7 @@ void set_fp_mode(ThreadState& self, bool share) {
 // The thread's first use of jobs.
 Reason enter(ThreadState& self) {
     if (self.key != ThreadState::no_key) {
-        (void)watch_overflows(self.entry);  // maybe nobody wanted that before
+        (void)watch_overflows(self.entry);  // maybe nobody wanted that before, or more is needed
         return Reason::none;
     }
     if (!arch::capable)

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <csetjmp>
+#include <memory>
 #include <thread>
 
 #include "overflowing.hpp"
@@ -371,6 +372,48 @@ TEST_F(OverflowSignal, NeedsASignalStackThatEachThreadGetsAndGivesBack) {
 }
 
 // Looked at by the destructor of a key that comes behind the library's.
+// As a library does that has a signal stack of its own for a while.
+void lose_the_signal_stack() {
+    static char other[64 * kib];
+    const stack_t own{other, 0, sizeof other};
+    const stack_t none{nullptr, SS_DISABLE, 0};
+    EXPECT_EQ(sigaltstack(&own, nullptr), 0);
+    EXPECT_EQ(sigaltstack(&none, nullptr), 0);
+}
+
+TEST_F(OverflowSignal, IsReportedOnAThreadThatHasLostItsSignalStackAndGotItAgain) {
+    for (const bool asks : {false, true}) {
+        const Ended ended = run([asks] {
+            install();
+            expect_jobs_work();
+            const void* given = nullptr;
+            for (int times = 0; times < 3; ++times) {
+                lose_the_signal_stack();
+                if (asks)
+                    install();
+                else
+                    EXPECT_EQ(ASYNC_init_thread(0, 10 + static_cast<std::size_t>(times)), 1);
+                const stack_t now = signal_stack();
+                given = times == 0 ? now.ss_sp : given;
+                if (now.ss_flags == 0 && now.ss_sp == given)
+                    shared->number = shared->number + 1;
+            }
+            lose_the_signal_stack();
+            std::vector<std::unique_ptr<TestJob>> jobs;  // more than there are idle ones
+            for (int count = 0; count < 20 && !asks; ++count) {
+                jobs.push_back(std::make_unique<TestJob>([] { ASYNC_pause_job(); }));
+                EXPECT_EQ(jobs.back()->go(), ASYNC_PAUSE);
+            }
+            if (asks)
+                install();
+            overflow_in_a_job();
+        });
+        EXPECT_TRUE(died_of_the_fault(ended));
+        overflow_of(ended, hex(shared->job));
+        EXPECT_EQ(shared->number, 3) << "it was not there, or another one each time";
+    }
+}
+
 TEST_F(OverflowSignal, NeedsNoSignalStackOfOursOnceTheThreadHasItsOwn) {
     if (under_asan)
         GTEST_SKIP() << "the tool gives back what it finds in the place of its own signal stack";

@@ -422,8 +422,9 @@ int asyncjob_dump(int fd);
  *
  * A thread gets an alternate signal stack (sigaltstack(2); 64 KiB, of which touched pages take
  * memory), if it has none, with its first use of jobs, and loses it at its end. A thread that uses
- * jobs already when this is called, and is not the caller, gets it when it next makes a job or
- * calls this: until then an overflow there ends the process without a report. For a stack of
+ * jobs already when this is called, and is not the caller, or that has lost its signal stack since
+ * (to code that had one of its own for a while), gets it when it next makes a job or calls this:
+ * until then an overflow there ends the process without a report. For a stack of
  * ASYNC_set_mem_functions() the 32 KiB below it count as its guard. With SIGSEGV blocked nothing is
  * reported, as the kernel ends the process.
  *

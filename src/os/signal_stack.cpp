@@ -23,23 +23,19 @@ std::size_t with_guard() {
 
 bool have_signal_stack(std::byte*& made) noexcept {
     const KeepErrno keep;
-    made = nullptr;
     stack_t now{};
     if (sigaltstack(nullptr, &now) != 0 || (now.ss_flags & SS_DISABLE) == 0)
         return true;
-    std::byte* const base = map(with_guard());
-    if (base == nullptr)
-        return false;
-    (void)guard(base, page_size());  // not to have it is no more than a smaller risk
-    stack_t ours{};
-    ours.ss_sp = base + page_size();
-    ours.ss_size = size;
-    if (sigaltstack(&ours, nullptr) != 0) {
-        unmap(base, with_guard());
-        return false;
+    if (made == nullptr) {
+        made = map(with_guard());
+        if (made == nullptr)
+            return false;
+        (void)guard(made, page_size());  // not to have it is no more than a smaller risk
     }
-    made = base;
-    return true;
+    stack_t ours{};
+    ours.ss_sp = made + page_size();
+    ours.ss_size = size;
+    return sigaltstack(&ours, nullptr) == 0;
 }
 
 void drop_signal_stack(std::byte* made) noexcept {

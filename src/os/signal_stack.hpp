@@ -8,8 +8,9 @@
 
 namespace asyncjob::os {
 
-// Gives the calling thread an alternate signal stack if it has none, which is `made` then; else it
-// keeps the one that it has, and `made` is NULL. False: no memory.
+// Gives the calling thread an alternate signal stack if it has none, or none any more; else it
+// keeps the one that it has. `made` is NULL at first, and then the memory that it was given, which
+// serves again. False: no memory.
 [[nodiscard]] bool have_signal_stack(std::byte*& made) noexcept;
 
 // Takes it away from the calling thread again, if it has it still, and frees it.
