@@ -224,6 +224,8 @@ bool install() {
         ours.sa_mask = previous.sa_mask;
         constexpr auto passed_on = static_cast<int>(SA_NODEFER | SA_RESETHAND | SA_RESTART);
         ours.sa_flags = previous.sa_flags & passed_on;
+    } else if (previous.sa_handler == SIG_IGN) {
+        ours.sa_flags = SA_RESTART;  // what is ignored interrupts no system call
     }
     ours.sa_flags |= SA_SIGINFO | SA_ONSTACK;
     ours.sa_sigaction = on_fault;

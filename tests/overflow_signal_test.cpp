@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <csetjmp>
+#include <cstring>
 #include <memory>
 #include <thread>
 
@@ -67,6 +68,26 @@ TEST_F(OverflowSignal, LeavesASignalThatIsIgnoredIgnoredAndAFaultDeadly) {
     EXPECT_TRUE(was_killed_by(ended, SIGSEGV));
     EXPECT_EQ(shared->number, 5);
     overflow_of(ended, hex(shared->job));
+}
+
+TEST_F(OverflowSignal, LetsASignalThatIsIgnoredInterruptNoRead) {
+    EXPECT_TRUE(passes_in_child([] {
+        set_simple_handler(SIG_IGN);
+        install();
+        int ends[2];
+        ASSERT_EQ(pipe(ends), 0);
+        std::thread sender([&ends, reader = pthread_self()] {
+            for (int times = 0; times < 100; ++times) {
+                usleep(1000);
+                EXPECT_EQ(pthread_kill(reader, SIGSEGV), 0);
+            }
+            EXPECT_EQ(write(ends[1], "x", 1), 1);
+        });
+        char read_one = 0;
+        EXPECT_EQ(read(ends[0], &read_one, 1), 1) << std::strerror(errno);
+        sender.join();
+        EXPECT_EQ(read_one, 'x');
+    }));
 }
 
 // Flags that say nothing: the kernel looks at the handler first, which SA_RESETHAND takes away.

@@ -419,6 +419,9 @@ int asyncjob_dump(int fd);
  * and context. Its mask, SA_NODEFER, SA_RESETHAND and SA_RESTART stay in force; but it runs on the
  * alternate signal stack, in threads that have one, also if it did not ask for that (SA_ONSTACK). A
  * handler that the program installs later gets the signal first, and passes it on or does not.
+ * Where SIGSEGV was ignored it is caught now, and nothing comes of one that is sent; but calls that
+ * are never restarted (poll(2), nanosleep(2)) end with EINTR then, and programs that the process
+ * starts by execve(2) begin with the default, as what is caught is not ignored.
  *
  * A thread gets an alternate signal stack (sigaltstack(2); 64 KiB, of which touched pages take
  * memory), if it has none, with its first use of jobs, and loses it at its end. A thread that uses
