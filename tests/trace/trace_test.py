@@ -6,6 +6,7 @@ import collections
 import json
 import os
 import shutil
+import struct
 import subprocess
 import tempfile
 import unittest
@@ -96,9 +97,9 @@ class TraceTest(unittest.TestCase):
         self.path = os.path.join(self.folder, "trace.json")
         self.env = {**os.environ, "ASYNCJOB_TRACE": self.path}
 
-    def run_jobs(self, *arguments, program=JOBS, status=0, errors=""):
+    def run_jobs(self, *arguments, program=JOBS, status=0, errors="", user=None):
         result = subprocess.run([program, *arguments], env=self.env, cwd=self.folder, text=True,
-                                capture_output=True, timeout=TIMEOUT, check=False)
+                                capture_output=True, timeout=TIMEOUT, check=False, user=user)
         self.assertEqual(result.returncode, status, result.stderr)
         if errors is not None:
             self.assertEqual(result.stderr, errors)
@@ -341,12 +342,16 @@ class TraceTest(unittest.TestCase):
             self.assertEqual(os.stat(self.path).st_mode & 0o777, 0o600)
             os.chmod(self.path, 0o644)  # an older one's mode goes with it
 
-    def test_of_a_program_with_more_rights_is_not_written(self):
+    def copy_of_static_program(self, name):
         if os.getuid() != 0 or os.environ["TRACE_PROBES"] == "untested":
             self.skipTest("only root can make a program of another user; LSan does not run in one")
         os.chmod(self.folder, 0o777)
-        program = os.path.join(self.folder, "setuid")
+        program = os.path.join(self.folder, name)
         shutil.copy(os.environ["TRACE_JOBS_STATIC"], program)
+        return program
+
+    def test_of_a_program_with_more_rights_is_not_written(self):
+        program = self.copy_of_static_program("setuid")
         os.chown(program, 65534, 65534)
         self.run_jobs("finish", "1", program=program)
         self.assertIn("trace.json", self.files())
@@ -354,6 +359,21 @@ class TraceTest(unittest.TestCase):
         os.chmod(program, 0o4755)
         self.run_jobs("finish", "1", program=program)
         self.assertEqual(self.files(), ["setuid"])
+
+    def test_of_a_program_with_capabilities_is_not_written(self):
+        program = self.copy_of_static_program("capable")
+        net_bind_service = 1 << 10
+        version_2, effective = 0x02000000, 1
+        self.run_jobs("finish", "1", program=program, user=65534)
+        self.assertEqual(self.files(), ["capable", "trace.json"])
+        os.remove(self.path)
+        try:
+            os.setxattr(program, "security.capability", struct.pack(
+                "<5I", version_2 | effective, net_bind_service, 0, 0, 0))
+            self.run_jobs("finish", "1", program=program, user=65534)
+        except OSError as error:
+            self.skipTest(f"no capabilities here: {error}")
+        self.assertEqual(self.files(), ["capable"])
 
 
 if __name__ == "__main__":
