@@ -6,6 +6,8 @@
 #include <openssl/crypto.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
 #include "workers.hpp"
 
@@ -43,8 +45,11 @@ std::string InnerProvider::load() {
     library_ = OSSL_LIB_CTX_new();
     if (library_ == nullptr)
         return "no memory for the inner provider's library context";
+    // libcrypto takes a directory for an empty file.
+    std::error_code ignored;
     if (!config_.inner_config.empty() &&
-        OSSL_LIB_CTX_load_config(library_, config_.inner_config.c_str()) != 1)
+        (std::filesystem::is_directory(config_.inner_config, ignored) ||
+         OSSL_LIB_CTX_load_config(library_, config_.inner_config.c_str()) != 1))
         return "inner_config: '" + config_.inner_config + "' cannot be loaded";
     provider_ = OSSL_PROVIDER_load(library_, config_.inner.c_str());
     if (provider_ == nullptr)

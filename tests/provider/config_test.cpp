@@ -37,7 +37,8 @@ INSTANTIATE_TEST_SUITE_P(
                     WrongOption{"NoOperations", "operations", ","},
                     WrongOption{"UnknownInner", "inner", "nosuch"},
                     WrongOption{"ItselfAsInner", "inner", "offload"},
-                    WrongOption{"MissingInnerConfig", "inner_config", "/missing.cnf"}),
+                    WrongOption{"MissingInnerConfig", "inner_config", "/missing.cnf"},
+                    WrongOption{"DirectoryAsInnerConfig", "inner_config", "/tmp"}),
     [](const auto& info) { return std::string(info.param.test); });
 
 TEST_P(Config, IsALoadErrorThatNamesIt) {
