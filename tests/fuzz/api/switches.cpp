@@ -537,7 +537,13 @@ void Machine::slot_free(int number) {
     // What came back is looked at behind this.
     const int status = thread.status;
     const int last_job = thread.last_job;
+    // The resumer's error, if it was the job that has set the callback.
+    const unsigned long error = ERR_get_error();
+    if (error != 0)
+        expect("the resumer's error", ERR_GET_REASON(error), 42);
     some_steps();
+    if (error != 0)
+        ERR_raise(ERR_LIB_USER, 42);
     self().status = status;
     self().last_job = last_job;
     errno = 98;
