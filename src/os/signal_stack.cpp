@@ -24,7 +24,9 @@ std::size_t with_guard() {
 bool have_signal_stack(std::byte*& made) noexcept {
     const KeepErrno keep;
     stack_t now{};
-    if (sigaltstack(nullptr, &now) != 0 || (now.ss_flags & SS_DISABLE) == 0)
+    if (sigaltstack(nullptr, &now) != 0)
+        return false;
+    if ((now.ss_flags & SS_DISABLE) == 0)
         return true;
     if (made == nullptr) {
         made = map(with_guard());

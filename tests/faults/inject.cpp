@@ -17,6 +17,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstdarg>
 #include <cstdint>
 #include <cstdlib>
@@ -353,6 +354,9 @@ STAND_IN(int, epoll_ctl, (int epoll, int operation, int fd, epoll_event* event),
          (epoll, operation, fd, event), ENOSPC, -1)
 STAND_IN(int, timerfd_create, (clockid_t clock, int flags), (clock, flags), EMFILE, -1)
 STAND_IN(int, pipe2, (int* ends, int flags), (ends, flags), EMFILE, -1)
+STAND_IN(int, sigaction, (int number, const struct sigaction* to, struct sigaction* from),
+         (number, to, from), EINVAL, -1)
+STAND_IN(int, sigaltstack, (const stack_t* to, stack_t* from), (to, from), ENOMEM, -1)
 
 #undef STAND_IN
 

@@ -6,6 +6,8 @@
 #include <openssl/err.h>
 
 #include <array>
+#include <csignal>
+#include <cstdlib>
 #include <ctime>
 #include <thread>
 
@@ -376,6 +378,26 @@ void wrap_memory_functions() {
               1);
 }
 
+struct sigaction action_before {};
+
+struct sigaction action_of_faults() {
+    struct sigaction now {};
+    EXPECT_EQ(sigaction(SIGSEGV, nullptr, &now), 0);
+    return now;
+}
+
+// The handler and, where the thread uses jobs, its signal stack.
+template <bool uses_jobs>
+bool report_overflows() {
+    if (asyncjob_install_overflow_handler() != 1)
+        return false;
+    EXPECT_NE(action_of_faults().sa_sigaction, action_before.sa_sigaction);
+    stack_t stack{};
+    EXPECT_EQ(sigaltstack(nullptr, &stack), 0);
+    EXPECT_TRUE(!uses_jobs || (stack.ss_flags & SS_DISABLE) == 0);
+    return true;
+}
+
 // Its reason is the thread's, which is handed on for the test to see.
 bool use_on_a_thread() {
     static bool done = false;
@@ -441,8 +463,22 @@ const std::vector<Step>& steps() {
          [] { remove_hooks(), remove_hooks(); }},
         {"LookAtJobs", nothing, look_at_jobs, nothing, 3 * mib},
         {"UseOnAThread", nothing, use_on_a_thread, nothing, 20 * mib},
+        {"ReportOverflows", [] { action_before = action_of_faults(); }, report_overflows<false>,
+         nothing},
+        {"ReportOverflowsOnAThreadWithJobs",
+         [] {
+             EXPECT_TRUE(start_with(0));
+             action_before = action_of_faults();
+         },
+         report_overflows<true>, nothing},
     };
-    return all;
+    // Where the environment wants a trace and reports of overflows: jobs are as good without.
+    static const std::vector<Step> watched = {
+        {"Start", nothing, [] { return start_with(0); }, nothing, 5 * mib},
+        {"Pause", nothing, start_and_pause, nothing, 5 * mib},
+        {"Wake", nothing, wake_jobs, nothing, 40 * mib},
+    };
+    return std::getenv("ASYNCJOB_TRACE") != nullptr ? watched : all;
 }
 
 }  // namespace faults

@@ -26,6 +26,7 @@ inline std::ostream& operator<<(std::ostream& out, const Step& step) {
     return out << step.name;
 }
 
+// With ASYNCJOB_TRACE in the environment, those of a program that is watched.
 const std::vector<Step>& steps();
 
 }  // namespace faults
