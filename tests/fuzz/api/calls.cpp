@@ -832,6 +832,7 @@ void Machine::look() {
                 ASYNC_get_wait_ctx(job.name) == (has_ctx ? model_.ctxs[job.ctx].handle : nullptr));
         asyncjob_prefetch(job.name);
     }
+    expect("asyncjob_install_overflow_handler", asyncjob_install_overflow_handler(), 1);
     expect_that("asyncjob_reason_string", asyncjob_reason_string(below(256)) != nullptr);
     expect_that("asyncjob_reason_string", *asyncjob_reason_string(asyncjob_last_reason()) != '\0');
     is_fine();
