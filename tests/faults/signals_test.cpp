@@ -23,6 +23,7 @@ using namespace test;
 std::atomic<std::uint64_t> signals = 0;
 std::atomic<std::uint64_t> signals_in_jobs = 0;
 std::atomic<std::uint64_t> misaligned = 0;
+std::atomic<std::uint64_t> changed_errnos = 0;
 int null_fd = -1;
 
 // What a handler may do with its stack: more than the 128 bytes below that its victim may use.
@@ -42,9 +43,10 @@ int null_fd = -1;
 }
 
 // Handlers may ask for the current job: of a switch that they interrupt, either side's. errno is
-// theirs to keep.
+// theirs to keep, and what they call leaves it to them.
 void handle(int /*signal*/) {
     const int error_number = errno;
+    errno = 71;
     if (reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) % 16 != 0)
         ++misaligned;
     const std::uint64_t count = ++signals;
@@ -54,7 +56,8 @@ void handle(int /*signal*/) {
     (void)use_floating_point(static_cast<double>(count));
     if (count % 4096 == 0)
         (void)asyncjob_dump(null_fd);
-    errno = error_number == 71 ? 72 : 71;
+    if (errno != 71)
+        ++changed_errnos;
     errno = error_number;
 }
 
@@ -191,7 +194,7 @@ std::vector<std::uint64_t> expected_results(int steps) {
 class Signals : public testing::TestWithParam<int> {
   protected:
     void SetUp() override {
-        signals = signals_in_jobs = misaligned = 0;
+        signals = signals_in_jobs = misaligned = changed_errnos = 0;
         null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
     }
     void TearDown() override {
@@ -235,6 +238,7 @@ TEST_P(Signals, AtFullRateWhileJobsSwitchChangeNothing) {
     sender.join();
     EXPECT_TRUE(right) << "after " << switched << " switches and " << signals << " signals";
     EXPECT_EQ(misaligned, 0U);
+    EXPECT_EQ(changed_errnos, 0U);
     EXPECT_GE(signals, wanted);
     EXPECT_GT(signals_in_jobs, 0U);
     std::printf("%llu switches, %llu signals, %llu of them in jobs\n",
@@ -273,6 +277,7 @@ TEST_P(Signals, AfterEveryInstructionOfASwitchChangeNothing) {
     set_trap_flag(false);
     EXPECT_EQ(right, jobs_at_once);
     EXPECT_EQ(misaligned, 0U);
+    EXPECT_EQ(changed_errnos, 0U);
     EXPECT_GT(signals, 50'000U);
     EXPECT_GT(signals_in_jobs, 10'000U);
     std::printf("%llu signals, %llu of them in jobs\n",
