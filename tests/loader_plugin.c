@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A library whose constructor has something to do: what loader_test.cpp and
- * dump_test.cpp want. */
+ * A library whose constructor has something to do: what loader_test.cpp, dump_test.cpp,
+ * overflow_test.cpp and trace/jobs.c want. */
 
 void asyncjob_test_in_constructor(void);
 

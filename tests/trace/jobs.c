@@ -14,11 +14,14 @@
  *   fork N        a child that does `finish N` and exits; it is waited for
  *   fork-in-job 1 a job that forks, in which the child does `simple 1` and exits when it has paused
  *                 and gone on
+ *   fork-in-loader 1  a thread that, when stdin has a byte, loads the library of TRACE_PLUGIN, in
+ *                 whose constructor it says "in", waits for another byte, and forks
  *   exit-in-job 1, _exit 1, abort 1   how it ends
  */
 #define _GNU_SOURCE
 #include <asyncjob/async.h>
 #include <asyncjob/control.h>
+#include <dlfcn.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -242,6 +245,34 @@ static void in_child(long count) {
     EXPECT(waitpid(child, &status, 0) == child && status == 0, 1);
 }
 
+static void wait_for_byte(void) {
+    char byte;
+    EXPECT(read(STDIN_FILENO, &byte, 1), 1);
+}
+
+void asyncjob_test_in_constructor(void);
+void asyncjob_test_in_constructor(void) {
+    int status = 0;
+    EXPECT(write(STDOUT_FILENO, "in", 2), 2);
+    wait_for_byte();
+    const pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    EXPECT(waitpid(child, &status, 0) == child && status == 0, 1);
+}
+
+static void* load_plugin(void* arg) {
+    (void)arg;
+    wait_for_byte();
+    EXPECT(dlopen(getenv("TRACE_PLUGIN"), RTLD_NOW) != NULL, 1);
+    return NULL;
+}
+
+static void fork_in_loader(void) {
+    pthread_t thread;
+    EXPECT(pthread_create(&thread, NULL, load_plugin, NULL), 0);
+}
+
 int main(int argc, char** argv) {
     static ASYNC_JOB* left[MOST];
     for (int at = 1; at + 1 < argc; at += 2) {
@@ -273,6 +304,8 @@ int main(int argc, char** argv) {
             asyncjob_share_fp_mode(1);
         else if (strcmp(what, "fork") == 0)
             in_child(count);
+        else if (strcmp(what, "fork-in-loader") == 0)
+            fork_in_loader();
         else if (strcmp(what, "fork-in-job") == 0) {
             start(&left[0], forking_job);
             go_on(&left[0], ASYNC_FINISH, 1);

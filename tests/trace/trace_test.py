@@ -3,12 +3,16 @@
 in TRACE_JOBS, and linked statically in TRACE_JOBS_STATIC."""
 
 import collections
+import concurrent.futures
 import json
 import os
+import select
 import shutil
 import struct
 import subprocess
 import tempfile
+import threading
+import time
 import unittest
 
 JOBS = os.environ["TRACE_JOBS"]
@@ -310,6 +314,37 @@ class TraceTest(unittest.TestCase):
                     reader.kill()
         trace = Trace(self, os.path.join(self.folder, "out.json"))
         self.expect(trace, start=1, finish=1, pause=5000, resume=5000)
+
+    def test_is_written_while_another_thread_forks_in_the_loader(self):
+        # The names of functions wait for the loader, the thread has it and forks, and a fork waits
+        # for what the library holds.
+        self.need_forks()
+        os.mkfifo(self.path)
+        pipe = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, pipe)
+        with subprocess.Popen([JOBS, "simple", "3000", "finish", "1", "fork-in-loader", "1"],
+                              env=self.env, cwd=self.folder, stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            kill = threading.Timer(30, process.kill)
+            kill.start()
+            try:
+                select.select([pipe], [], [], TIMEOUT)  # it exits, and has more than fits into it
+                process.stdin.write(b"1")
+                process.stdin.flush()
+                self.assertEqual(process.stdout.read(2), b"in")
+                os.set_blocking(pipe, True)
+                with open(os.dup(pipe), "rb") as reader, \
+                        concurrent.futures.ThreadPoolExecutor() as pool:
+                    whole = pool.submit(reader.read)
+                    time.sleep(0.3)  # it looks for pausing_job by then, most likely
+                    process.stdin.write(b"2")
+                    process.stdin.flush()
+                    trace = json.loads(whole.result())
+                self.assertEqual((process.wait(), process.stderr.read()), (0, b""))
+            finally:
+                kill.cancel()
+                process.kill()
+        self.assertEqual(trace["otherData"]["events"], 2 * 3000 + 4)
 
     def test_leaves_what_stands_for_standard_output_as_it_is(self):
         link = os.path.join(self.folder, "stdout")  # as /dev has it
