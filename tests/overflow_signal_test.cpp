@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // asyncjob_install_overflow_handler(): that the process dies as it would have, that other faults
 // and other handlers are left alone, whose signal stack is used, and what the environment says.
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/ptrace.h>
@@ -68,6 +69,26 @@ TEST_F(OverflowSignal, LeavesASignalThatIsIgnoredIgnoredAndAFaultDeadly) {
     EXPECT_TRUE(was_killed_by(ended, SIGSEGV));
     EXPECT_EQ(shared->number, 5);
     overflow_of(ended, hex(shared->job));
+}
+
+// The handler stays in the process, since the signal is its for good.
+TEST_F(OverflowSignal, IsHandledByAPluginThatHasBeenClosed) {
+    if (under_asan || under_tsan)
+        GTEST_SKIP() << "the tool has a handler";
+    EXPECT_TRUE(passes_in_child([] {
+        set_simple_handler(SIG_IGN);
+        void* const plugin = dlopen(OVERFLOW_PLUGIN, RTLD_NOW);
+        ASSERT_NE(plugin, nullptr) << dlerror();
+        const auto reports_overflows =
+            reinterpret_cast<int (*)()>(dlsym(plugin, "asyncjob_test_reports_overflows"));
+        ASSERT_NE(reports_overflows, nullptr);
+        EXPECT_EQ(reports_overflows(), 1);
+        dlclose(plugin);
+        EXPECT_EQ(kill(getpid(), SIGSEGV), 0);
+        Dl_info info{};
+        EXPECT_NE(dladdr(reinterpret_cast<void*>(current_action().sa_sigaction), &info), 0);
+        EXPECT_NE(std::strstr(info.dli_fname, "overflow_plugin"), nullptr) << info.dli_fname;
+    }));
 }
 
 TEST_F(OverflowSignal, LetsASignalThatIsIgnoredInterruptNoRead) {
