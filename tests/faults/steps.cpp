@@ -476,7 +476,6 @@ const std::vector<Step>& steps() {
     static const std::vector<Step> watched = {
         {"Start", nothing, [] { return start_with(0); }, nothing, 5 * mib},
         {"Pause", nothing, start_and_pause, nothing, 5 * mib},
-        {"Wake", nothing, wake_jobs, nothing, 40 * mib},
     };
     return std::getenv("ASYNCJOB_TRACE") != nullptr ? watched : all;
 }
