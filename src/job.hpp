@@ -100,9 +100,8 @@ struct alignas(64) async_job_st {
     // The name of the header's job of now, whatever the job does, read from a copy of the header.
     [[nodiscard]] ASYNC_JOB* name_at(const async_job_st* header) const {
         const std::uint64_t crossed = ticket.load(std::memory_order_relaxed);
-        auto* const name =
-            reinterpret_cast<ASYNC_JOB*>(crossed ^ owner.load(std::memory_order_relaxed));
-        return of(name) == header ? name : reinterpret_cast<ASYNC_JOB*>(crossed);
+        const std::uint64_t name = crossed ^ owner.load(std::memory_order_relaxed);
+        return as_name(is_name_of(header, name) ? name : crossed);
     }
 
     [[nodiscard]] unsigned serial() const {
@@ -111,7 +110,7 @@ struct alignas(64) async_job_st {
 
     // Of an idle job, or one that has not paused yet.
     [[nodiscard]] ASYNC_JOB* name() const {
-        return reinterpret_cast<ASYNC_JOB*>(ticket.load(std::memory_order_relaxed));
+        return as_name(ticket.load(std::memory_order_relaxed));
     }
     // Whether the handle is of this header's job of now, not of one before.
     [[nodiscard]] bool has_name(const ASYNC_JOB* handle) const {
@@ -129,9 +128,8 @@ struct alignas(64) async_job_st {
     }
     // The handle by which that thread may resume it; NULL if it may not.
     [[nodiscard]] ASYNC_JOB* name_if_paused_for(std::uint64_t key, const ASYNC_JOB* current) const {
-        auto* const name =
-            reinterpret_cast<ASYNC_JOB*>(ticket.load(std::memory_order_relaxed) ^ key);
-        return of(name) == this && name != current ? name : nullptr;
+        const std::uint64_t name = ticket.load(std::memory_order_relaxed) ^ key;
+        return is_name_of(this, name) && as_name(name) != current ? as_name(name) : nullptr;
     }
     void cross_ticket(std::uint64_t key, const ASYNC_JOB* handle) {
         ticket.store(reinterpret_cast<std::uintptr_t>(handle) ^ key, std::memory_order_relaxed);
@@ -208,6 +206,14 @@ struct alignas(64) async_job_st {
     void free_args();
 
   private:
+    // Tickets and keys have 64 bits on all processors, names as many as an address.
+    [[nodiscard]] static bool is_name_of(const async_job_st* header, std::uint64_t name) {
+        return (name & ~serial_bits) == reinterpret_cast<std::uintptr_t>(header);
+    }
+    [[nodiscard]] static ASYNC_JOB* as_name(std::uint64_t name) {
+        return reinterpret_cast<ASYNC_JOB*>(static_cast<std::uintptr_t>(name));
+    }
+
     static constexpr std::uint64_t count_bias = 64;  // keeps the base positive
     static constexpr std::uint64_t base_changes = std::uint64_t{1} << 63;
 
@@ -253,7 +259,7 @@ inline void async_job_st::copy_few(std::byte* to, const std::byte* from, std::si
 }
 
 // What a switch touches is one cache line.
-static_assert(offsetof(async_job_st, top) == 64);
+static_assert(offsetof(async_job_st, top) <= 64);
 static_assert(alignof(async_job_st) > async_job_st::serial_bits);
 
 namespace asyncjob {

@@ -11,7 +11,8 @@ namespace asyncjob {
 namespace {
 
 // More than any address space holds; asked for before the first job is made.
-constexpr std::size_t most_bytes = std::numeric_limits<std::size_t>::max() >> 17;
+constexpr std::size_t most_bytes = std::numeric_limits<std::size_t>::max() >>
+                                   (sizeof(std::size_t) == 8 ? 17U : 0U);
 
 std::atomic<std::uint64_t> jobs_made = 0;
 

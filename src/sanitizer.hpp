@@ -212,8 +212,8 @@ inline void made([[maybe_unused]] Fiber& fiber, [[maybe_unused]] std::byte* low,
 // Whether the process runs under memcheck. Its other tools need not be told of arguments.
 inline bool under_memcheck() {
 #if defined(ASYNCJOB_VALGRIND)
-    const char byte = 0;
-    char bits = 0;
+    [[maybe_unused]] const char byte = 0;
+    [[maybe_unused]] char bits = 0;
     return VALGRIND_GET_VBITS(&byte, &bits, 1) == 1;
 #else
     return false;
@@ -233,7 +233,7 @@ inline bool knows_old_calls_only() {
 // fiber's first frame begins below them, with the red zone that the ABI grants it.
 inline void about_to_write([[maybe_unused]] std::byte* to, [[maybe_unused]] std::size_t size) {
 #if defined(ASYNCJOB_VALGRIND)
-    constexpr std::size_t red_zone = 128;
+    [[maybe_unused]] constexpr std::size_t red_zone = 128;
     (void)VALGRIND_MAKE_MEM_UNDEFINED(to - red_zone, size + red_zone);
 #endif
 }

@@ -112,7 +112,9 @@ class StackSource {
     // Stacks in a slab; fewer where they are larger than usual.
     static constexpr std::size_t first_slab = 8;       // 1 MiB of address space
     static constexpr std::size_t largest_slab = 1024;  // 128 MiB
-    static constexpr std::size_t largest_slab_bytes = std::size_t{256} * 1024 * 1024;
+    // Where addresses have 32 bits they are too few for more.
+    static constexpr std::size_t largest_slab_bytes =
+        std::size_t{sizeof(void*) == 8 ? 256 : 16} * 1024 * 1024;
 };
 
 // S17. Both functions, or two NULLs for the library's own.

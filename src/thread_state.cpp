@@ -671,7 +671,8 @@ int asyncjob_pause_long() noexcept {
     return name != nullptr ? pause(name) : 1;
 }
 
-// What arch/offsets.h tells the assembly.
+// What arch/offsets.h tells the assembly, which is for 64 bits.
+#if __SIZEOF_POINTER__ == 8
 static_assert(offsetof(Job, fiber.suspended) == ASYNCJOB_JOB_SUSPENDED);
 static_assert(offsetof(Job, fiber.error_number) == ASYNCJOB_JOB_ERRNO);
 static_assert(offsetof(Job, fiber.unusual) == ASYNCJOB_JOB_UNUSUAL);
@@ -705,6 +706,7 @@ static_assert(unusual::goes_on == ASYNCJOB_GOES_ON);
 static_assert(unusual::young == ASYNCJOB_YOUNG);
 static_assert(unusual::young_at_first == ASYNCJOB_YOUNG_AT_FIRST);
 static_assert((ASYNCJOB_YOUNG & -ASYNCJOB_YOUNG) == ASYNCJOB_YOUNG_BY_ONE);
+#endif
 
 // Where a job's function has returned, off its stack. What it left of its exceptions is not
 // looked at: it has returned, and they have ended.

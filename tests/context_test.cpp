@@ -4,11 +4,14 @@
 #include "arch/context.hpp"
 
 #include <array>
+#include <cfenv>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "registers.hpp"
 #include "support.hpp"
 
 namespace test {
@@ -101,12 +104,15 @@ TEST_F(Backend, EntersWithTheStackAlignedAsForACall) {
         const int aligned = asyncjob_context_start(
             &context.outside, top,
             [](void* arg) {
+                // The compiler takes the stack for aligned as this asks for at the most.
+                alignas(std::max_align_t) std::byte local[sizeof(std::max_align_t)];
+                std::byte* byte = local;
+                asm volatile("" : "+r"(byte) : : "memory");
                 auto& self = *static_cast<Context*>(arg);
-                const auto frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-                const auto* const byte = reinterpret_cast<std::byte*>(frame);
                 EXPECT_TRUE(byte > self.stack.data());
                 EXPECT_TRUE(byte < self.stack.data() + self.stack.size());
-                return frame % 16 == 0 ? 1 : 0;
+                const auto address = reinterpret_cast<std::uintptr_t>(byte);
+                return address % alignof(std::max_align_t) == 0 ? 1 : 0;
             },
             &context, &context);
         EXPECT_EQ(aligned, ended + 1);
@@ -168,6 +174,137 @@ TEST_F(Backend, GivesTheRegistersBackAtTheEnd) {
     }
     EXPECT_EQ(sums[0], sums[1]);
 }
+
+// Both sides have their own after each switch, whichever function of a mode made it.
+TEST_F(Backend, KeepsTheRoundingOfEachSide) {
+    for (const FpMode mode : {FpMode::kept, FpMode::comparing}) {
+        static FpMode in_fiber;
+        in_fiber = mode;
+        Context context;
+        std::fesetround(FE_UPWARD);
+        int value = context.start([](void* arg) {
+            EXPECT_EQ(std::fegetround(), FE_UPWARD) << "its starter's";
+            for (const int own : {FE_DOWNWARD, FE_UPWARD, FE_TOWARDZERO}) {
+                std::fesetround(own);
+                (void)static_cast<Context*>(arg)->pause(0, in_fiber);
+                EXPECT_EQ(std::fegetround(), own);
+            }
+            return 1;
+        });
+        for (const int own : {FE_TONEAREST, FE_TOWARDZERO, FE_UPWARD}) {
+            EXPECT_EQ(value, 0);
+            EXPECT_EQ(std::fegetround(), FE_UPWARD);
+            std::fesetround(own);
+            value = context.resume(0, mode);
+            EXPECT_EQ(std::fegetround(), own);
+            std::fesetround(FE_UPWARD);
+        }
+        EXPECT_EQ(value, ended + 1);
+        std::fesetround(FE_TONEAREST);
+    }
+}
+
+// And a side that was left by a shared switch goes on with what is in force.
+TEST_F(Backend, SharesTheRoundingIfItCan) {
+    if (!can_share_fp_mode)
+        GTEST_SKIP() << "by this backend it cannot";
+    for (const FpMode back : {FpMode::shared, FpMode::comparing}) {
+        static FpMode in_fiber;
+        in_fiber = back;
+        Context context;
+        context.paused = false;
+        EXPECT_EQ(arch::start(
+                      &context.outside, context.top(),
+                      [](void* arg) {
+                          auto& self = *static_cast<Context*>(arg);
+                          std::fesetround(FE_DOWNWARD);
+                          (void)self.pause(0, FpMode::shared);
+                          EXPECT_EQ(std::fegetround(), FE_UPWARD);
+                          (void)self.pause(0, in_fiber);
+                          std::fesetround(FE_TOWARDZERO);
+                          return 1;
+                      },
+                      &context, &context, FpMode::shared),
+                  0);
+        EXPECT_EQ(std::fegetround(), FE_DOWNWARD);
+        std::fesetround(FE_UPWARD);
+        EXPECT_EQ(context.resume(0, FpMode::shared), 0);
+        EXPECT_EQ(std::fegetround(), FE_UPWARD);
+        EXPECT_EQ(context.resume(0, FpMode::shared), ended + 1);
+        EXPECT_EQ(std::fegetround(), FE_TOWARDZERO);
+        std::fesetround(FE_TONEAREST);
+    }
+}
+
+// One that never pauses is as a call, in its words too.
+TEST_F(Backend, LeavesTheRoundingOfAFiberThatNeverPaused) {
+    Context context;
+    EXPECT_EQ(context.start([](void*) {
+        std::fesetround(FE_DOWNWARD);
+        return 0;
+    }),
+              ended);
+    EXPECT_EQ(std::fegetround(), FE_DOWNWARD);
+    std::fesetround(FE_TONEAREST);
+}
+
+#ifdef ASYNCJOB_TEST_HAS_REGISTERS
+
+// The functions of one mode.
+struct Functions {
+    int (*start)(Slot*, void*, int (*)(void*), void*, void*) noexcept;
+    int (*first_pause)(Slot*, Slot, int, void*) noexcept;
+    int (*pause)(Slot*, Slot, int) noexcept;
+    int (*resume)(Slot*, Slot, int) noexcept;
+};
+const Functions functions_of_modes[] = {
+    {asyncjob_context_start, asyncjob_context_first_pause, asyncjob_context_pause,
+     asyncjob_context_resume},
+    {asyncjob_context_start, asyncjob_context_first_pause_comparing,
+     asyncjob_context_pause_comparing, asyncjob_context_resume_comparing},
+    {asyncjob_context_start_shared, asyncjob_context_first_pause_shared,
+     asyncjob_context_pause_shared, asyncjob_context_resume_shared},
+};
+
+TEST_F(Backend, KeepsEachCalleeSavedRegisterOfEachSide) {
+    static const Functions* functions;
+    for (const Functions& of_mode : functions_of_modes) {
+        functions = &of_mode;
+        for (const int pauses : {0, 1, 3}) {
+            static int wanted;
+            wanted = pauses;
+            Context context;
+            const auto scramble = [](void* arg) {
+                auto& self = *static_cast<Context*>(arg);
+                for (int times = 0; times < wanted; ++times) {
+                    Registers registers(0xA0U + static_cast<unsigned>(times));
+                    const Registers before = registers;
+                    if (times == 0)
+                        call_with(registers, functions->first_pause,
+                                  {&self.slot, self.outside, nullptr, self.top()});
+                    else
+                        call_with(registers, functions->pause, {&self.slot, self.outside});
+                    EXPECT_EQ(registers, before);
+                }
+                return 7;
+            };
+            Registers registers(0x11);
+            int value = call_with(registers, of_mode.start,
+                                  {&context.outside, context.top(),
+                                   reinterpret_cast<void*>(+scramble), &context, &context});
+            EXPECT_EQ(registers, Registers(0x11));
+            for (int times = 0; times < pauses; ++times) {
+                EXPECT_EQ(value, 0);
+                registers = Registers(0x22U + static_cast<unsigned>(times));
+                value = call_with(registers, of_mode.resume, {&context.outside, context.slot});
+                EXPECT_EQ(registers, Registers(0x22U + static_cast<unsigned>(times)));
+            }
+            EXPECT_EQ(value, ended + 7);
+        }
+    }
+}
+
+#endif
 
 }  // namespace
 }  // namespace test

@@ -2,9 +2,11 @@
 // asyncjob_pause_until(): which deadlines are listed when, and that the fd becomes readable then.
 #include <sys/timerfd.h>
 
+#include <algorithm>
 #include <array>
 #include <climits>
 #include <ctime>
+#include <limits>
 #include <thread>
 
 #include "ready.hpp"
@@ -14,23 +16,25 @@ namespace {
 
 using Jobs = std::vector<ASYNC_JOB*>;
 
-constexpr long ms = 1'000'000;  // nanoseconds
-constexpr long second = 1000 * ms;
-constexpr long hour = 3600 * second;
+// Nanoseconds.
+using Time = long long;
+constexpr Time ms = 1'000'000;
+constexpr Time second = 1000 * ms;
+constexpr Time hour = 3600 * second;
 
 // Until deadlines that are to pass: longer than what a test does before, on a busy machine and
 // under memcheck too. A job whose deadline has passed would not pause.
-constexpr long soon = second / 2;
+constexpr Time soon = second / 2;
 
-long now() {
+Time now() {
     timespec time{};
     clock_gettime(CLOCK_MONOTONIC, &time);
     return time.tv_sec * second + time.tv_nsec;
 }
-timespec at(long time) {
-    return {time / second, time % second};
+timespec at(Time time) {
+    return {static_cast<time_t>(time / second), static_cast<long>(time % second)};
 }
-void sleep_until(long time) {
+void sleep_until(Time time) {
     const timespec until = at(time);
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) == EINTR) {
     }
@@ -39,7 +43,7 @@ void sleep_until(long time) {
 // A job that waits until a time, and what that meant.
 class Waiter {
   public:
-    explicit Waiter(long until)
+    explicit Waiter(Time until)
         : job_([this, until] {
               const timespec deadline = at(until);
               meaning = asyncjob_pause_until(&deadline);
@@ -64,7 +68,7 @@ class Waiter {
 
 TEST(Deadline, MakesTheFdReadableWhenItHasPassedAndNotBefore) {
     const int fd = asyncjob_ready_fd();
-    const long until = now() + soon;
+    const Time until = now() + soon;
     Waiter waiter(until);
     ASSERT_TRUE(is_readable(fd, long_enough));
     EXPECT_GE(now(), until);
@@ -77,7 +81,7 @@ TEST(Deadline, MakesTheFdReadableWhenItHasPassedAndNotBefore) {
 
 TEST(Deadline, JobsAreListedInTheOrderOfTheirDeadlines) {
     const int fd = asyncjob_ready_fd();
-    const long begin = now() + soon;
+    const Time begin = now() + soon;
     const Waiter third(begin + 3 * ms);
     const Waiter first(begin + 1 * ms);
     const Waiter late(begin + hour);
@@ -102,7 +106,7 @@ TEST(Deadline, AnEarlierOneThatComesLaterIsNotMissed) {
 // The timer is left as it is when its deadline ends early: one look too many.
 TEST(Deadline, ThatEndedEarlyDoesNotHideTheNext) {
     const int fd = asyncjob_ready_fd();
-    const long begin = now();
+    const Time begin = now();
     {
         Waiter early(begin + soon);
         const Waiter next(begin + 2 * soon);
@@ -121,7 +125,7 @@ TEST(Deadline, ThatEndedEarlyDoesNotHideTheNext) {
 
 TEST(Deadline, AsLongAsThereAreMoreThanMaxTheFdStaysReadable) {
     const int fd = asyncjob_ready_fd();
-    const long until = now() + soon;
+    const Time until = now() + soon;
     const Waiter first(until);
     const Waiter second(until + 1);
     const Waiter third(until + 2);
@@ -137,7 +141,7 @@ TEST(Deadline, AsLongAsThereAreMoreThanMaxTheFdStaysReadable) {
 
 TEST(Deadline, ThatHasPassedReturnsAtOnceUnlessTheJobWasWoken) {
     TestJob job([] {
-        for (const long time : {0L, 1L, now() - 1, now()}) {
+        for (const Time time : {Time{0}, Time{1}, now() - 1, now()}) {
             const timespec passed = at(time);
             EXPECT_EQ(asyncjob_pause_until(&passed), ASYNCJOB_TIMED_OUT);
         }
@@ -153,7 +157,7 @@ TEST(Deadline, ThatHasPassedReturnsAtOnceUnlessTheJobWasWoken) {
 }
 
 TEST(Deadline, OfAWakeAndADeadlineTheWakeCountsAndTheJobIsListedOnce) {
-    const long until = now() + soon;
+    const Time until = now() + soon;
     Waiter woken(until);
     Waiter other(until);
     EXPECT_EQ(asyncjob_wake(handle_of(woken.name())), 1);
@@ -168,7 +172,7 @@ TEST(Deadline, OfAWakeAndADeadlineTheWakeCountsAndTheJobIsListedOnce) {
 }
 
 TEST(Deadline, EndsWithItsPause) {
-    const long until = now() + soon;
+    const Time until = now() + soon;
     WaitingJobs jobs(1);
     TestJob again([&] {
         const timespec deadline = at(until);
@@ -190,7 +194,7 @@ TEST(Deadline, EndsWithItsPause) {
 }
 
 TEST(Deadline, ThatPassesBeforeAResumeIsATimeOutWhoeverResumes) {
-    const long until = now() + soon;
+    const Time until = now() + soon;
     Waiter waiter(until);
     sleep_until(until);
     waiter.go();
@@ -199,8 +203,11 @@ TEST(Deadline, ThatPassesBeforeAResumeIsATimeOutWhoeverResumes) {
 
 TEST(Deadline, TooFarAwayIsNone) {
     TestJob job([] {
-        for (const long seconds : {LONG_MAX, LONG_MAX / second, LONG_MAX / second - 1}) {
-            const timespec far{seconds, second - 1};
+        // Where the type of seconds has 32 bits there are no such times but the last.
+        for (const Time seconds : {LLONG_MAX, LLONG_MAX / second, LLONG_MAX / second - 1}) {
+            constexpr Time most = std::numeric_limits<time_t>::max();
+            const timespec far{static_cast<time_t>(std::min(seconds, most)),
+                               static_cast<long>(second - 1)};
             EXPECT_EQ(asyncjob_pause_until(&far), ASYNCJOB_RESUMED);
         }
     });
@@ -217,7 +224,7 @@ TEST(Deadline, BadOnesAreRefusedInAJobAndOutside) {
     const auto refuse = [] {
         EXPECT_EQ(asyncjob_pause_until(nullptr), ASYNCJOB_PAUSE_FAILED);
         EXPECT_EQ(asyncjob_last_reason(), ASYNCJOB_R_NULL_ARGUMENT);
-        for (const long nanoseconds : {-1L, second, LONG_MAX, LONG_MIN}) {
+        for (const long nanoseconds : {-1L, static_cast<long>(second), LONG_MAX, LONG_MIN}) {
             const timespec bad{5, nanoseconds};
             EXPECT_EQ(asyncjob_pause_until(&bad), ASYNCJOB_PAUSE_FAILED);
             EXPECT_EQ(asyncjob_last_reason(), ASYNCJOB_R_INVALID_DEADLINE);
@@ -232,7 +239,7 @@ TEST(Deadline, BadOnesAreRefusedInAJobAndOutside) {
 
 TEST(Deadline, IsListedWithoutAnFdAndSeenByOneThatComesLater) {
     std::thread([] {
-        long until = now() + soon;
+        Time until = now() + soon;
         const Waiter first(until);
         sleep_until(until);
         EXPECT_EQ(take_ready(), Jobs{first.name()});
@@ -266,7 +273,7 @@ TEST(Deadline, OfAThreadThatHasEndedIsForgottenByTheNext) {
 
 TEST(Deadline, S14TheChildOfAForkHasATimerOfItsOwn) {
     const int fd = asyncjob_ready_fd();
-    const long until = now() + soon;
+    const Time until = now() + soon;
     const Waiter waiter(until);
     EXPECT_TRUE(passes_in_child([&] {
         EXPECT_TRUE(is_readable(asyncjob_ready_fd(), long_enough));

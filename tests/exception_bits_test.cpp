@@ -26,8 +26,9 @@ Globals& globals() {
 
 // No exception, and such as have few bits set: an address is 64 Ki at least.
 std::vector<Globals> cases() {
-    std::vector<Globals> all{{0, 0}, {0x7f0000001230, 1}};
-    for (int bit = 16; bit < 47; ++bit)
+    constexpr int address_bits = sizeof(std::uintptr_t) == 8 ? 47 : 32;
+    std::vector<Globals> all{{0, 0}, {static_cast<std::uintptr_t>(0x7f0000101230), 1}};
+    for (int bit = 16; bit < address_bits; ++bit)
         for (int other = 16; other <= bit; ++other)
             all.push_back({std::uintptr_t{1} << bit | std::uintptr_t{1} << other, 0});
     for (int bit = 0; bit < 32; ++bit)

@@ -14,6 +14,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "registers.hpp"
 #include "support.hpp"
 
 namespace test {
@@ -116,6 +117,95 @@ TEST(SignalMask, S16BelongsToTheThreadAndIsNeverTouched) {
         change(SIG_UNBLOCK, SIGUSR1);
         change(SIG_UNBLOCK, SIGWINCH);
     }
+}
+
+// The rounding mode, which all processors have, told by sums.
+int rounding() {
+    const volatile double one = 1.0;
+    const volatile double minus_one = -1.0;
+    const volatile double three = 3.0;
+    const volatile double ten = 10.0;
+    const volatile double third = one / three;
+    const volatile double minus_third = minus_one / three;
+    const volatile double tenth = one / ten;
+    int mode = FE_TOWARDZERO;
+    if (third > 1.0 / 3.0)
+        mode = FE_UPWARD;
+    else if (tenth == 1.0 / 10.0)
+        mode = FE_TONEAREST;
+    else if (minus_third < -1.0 / 3.0)
+        mode = FE_DOWNWARD;
+    EXPECT_EQ(std::fegetround(), mode);
+#if defined(__i386__)  // where those were the x87's
+    std::uint32_t mxcsr = 0;
+    asm volatile("stmxcsr %0" : "=m"(mxcsr));
+    EXPECT_EQ(mxcsr >> 3U & 0xc00U, static_cast<unsigned>(mode));
+#endif
+    return mode;
+}
+
+class Rounding : public testing::Test {
+  protected:
+    void SetUp() override {
+        if (RUNNING_ON_VALGRIND != 0)
+            GTEST_SKIP() << "Valgrind does not emulate all of the x87 control word";
+    }
+    ~Rounding() override { std::fesetround(FE_TONEAREST); }
+};
+
+const int roundings[] = {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
+
+TEST_F(Rounding, S16IsKeptForEachSide) {
+    for (const int jobs : roundings) {
+        for (const int starters : roundings) {
+            std::fesetround(starters);
+            TestJob job([jobs, starters] {
+                EXPECT_EQ(rounding(), starters);
+                std::fesetround(jobs);
+                ASYNC_pause_job();
+                EXPECT_EQ(rounding(), jobs);
+                std::fesetround(starters);
+                ASYNC_pause_job();
+                EXPECT_EQ(rounding(), starters);
+                std::fesetround(jobs);
+            });
+            EXPECT_EQ(job.go(), ASYNC_PAUSE);
+            EXPECT_EQ(rounding(), starters);
+            std::fesetround(FE_TONEAREST);
+            EXPECT_EQ(job.go(), ASYNC_PAUSE);
+            EXPECT_EQ(rounding(), FE_TONEAREST);
+            std::fesetround(starters);
+            EXPECT_EQ(job.go(), ASYNC_FINISH);
+            EXPECT_EQ(rounding(), starters);
+        }
+    }
+}
+
+TEST_F(Rounding, S16OfAJobThatNeverPausesIsThatOfACall) {
+    TestJob job([] { std::fesetround(FE_DOWNWARD); });
+    EXPECT_EQ(job.go(), ASYNC_FINISH);
+    EXPECT_EQ(rounding(), FE_DOWNWARD);
+}
+
+TEST_F(Rounding, S16IsSharedByAThreadThatAsksForIt) {
+    ASSERT_EQ(asyncjob_share_fp_mode(1), 0);
+    TestJob job([] {
+        std::fesetround(FE_DOWNWARD);
+        ASYNC_pause_job();
+        EXPECT_EQ(rounding(), FE_UPWARD);
+        ASYNC_pause_job();
+        EXPECT_EQ(rounding(), FE_TONEAREST) << "it was left with a shared mode, and kept none";
+        std::fesetround(FE_TOWARDZERO);
+    });
+    EXPECT_EQ(job.go(), ASYNC_PAUSE);
+    EXPECT_EQ(rounding(), FE_DOWNWARD);
+    std::fesetround(FE_UPWARD);
+    EXPECT_EQ(job.go(), ASYNC_PAUSE);
+    EXPECT_EQ(rounding(), FE_UPWARD);
+    EXPECT_EQ(asyncjob_share_fp_mode(0), 1);
+    std::fesetround(FE_TONEAREST);
+    EXPECT_EQ(job.go(), ASYNC_FINISH);
+    EXPECT_EQ(rounding(), FE_TONEAREST);
 }
 
 #if defined(__x86_64__)
@@ -288,90 +378,14 @@ TEST_F(FloatingPointMode, S16SharingIsTheThreadsOwnAndMayChangeWhileAJobIsPaused
     EXPECT_EQ(Mode::now(), up);
 }
 
-// rbx, rbp, r12 to r15: sets them to `in`, calls function(args[0], ..., args[5]) and
-// stores them to `out`. Returns what the function returns.
-extern "C" int asyncjob_test_call_with_registers(void* function, const std::uint64_t in[6],
-                                                 std::uint64_t out[6], const void* args[6]);
-asm(R"(
-        .text
-        .type   asyncjob_test_call_with_registers, @function
-asyncjob_test_call_with_registers:
-        .cfi_startproc
-        endbr64
-        pushq   %rbp
-        .cfi_adjust_cfa_offset 8
-        pushq   %rbx
-        .cfi_adjust_cfa_offset 8
-        pushq   %r12
-        .cfi_adjust_cfa_offset 8
-        pushq   %r13
-        .cfi_adjust_cfa_offset 8
-        pushq   %r14
-        .cfi_adjust_cfa_offset 8
-        pushq   %r15
-        .cfi_adjust_cfa_offset 8
-        pushq   %rdx
-        .cfi_adjust_cfa_offset 8
-        movq    %rdi, %rax
-        movq    %rcx, %r10
-        movq    0(%rsi), %rbx
-        movq    8(%rsi), %rbp
-        movq    16(%rsi), %r12
-        movq    24(%rsi), %r13
-        movq    32(%rsi), %r14
-        movq    40(%rsi), %r15
-        movq    0(%r10), %rdi
-        movq    8(%r10), %rsi
-        movq    16(%r10), %rdx
-        movq    24(%r10), %rcx
-        movq    32(%r10), %r8
-        movq    40(%r10), %r9
-        call    *%rax
-        movq    (%rsp), %rdx
-        movq    %rbx, 0(%rdx)
-        movq    %rbp, 8(%rdx)
-        movq    %r12, 16(%rdx)
-        movq    %r13, 24(%rdx)
-        movq    %r14, 32(%rdx)
-        movq    %r15, 40(%rdx)
-        popq    %rdx
-        .cfi_adjust_cfa_offset -8
-        popq    %r15
-        .cfi_adjust_cfa_offset -8
-        popq    %r14
-        .cfi_adjust_cfa_offset -8
-        popq    %r13
-        .cfi_adjust_cfa_offset -8
-        popq    %r12
-        .cfi_adjust_cfa_offset -8
-        popq    %rbx
-        .cfi_adjust_cfa_offset -8
-        popq    %rbp
-        .cfi_adjust_cfa_offset -8
-        ret
-        .cfi_endproc
-        .size   asyncjob_test_call_with_registers, . - asyncjob_test_call_with_registers
-)");
+#endif  // x86-64
 
-struct Registers {
-    std::uint64_t values[6];
-    explicit Registers(std::uint64_t pattern) {
-        for (std::uint64_t i = 0; i < 6; ++i)
-            values[i] = pattern * 0x0101010101010101U + i;
-    }
-    bool operator==(const Registers&) const = default;
-};
-
-int call_with(Registers& registers, void* function, std::vector<const void*> args) {
-    args.resize(6);
-    const Registers in = registers;
-    return asyncjob_test_call_with_registers(function, in.values, registers.values, args.data());
-}
+#ifdef ASYNCJOB_TEST_HAS_REGISTERS
 
 int scramble_and_pause(void*) {
     for (std::uint64_t pause = 0; pause < 2; ++pause) {
         Registers registers(0xA0 + pause);
-        EXPECT_EQ(call_with(registers, reinterpret_cast<void*>(ASYNC_pause_job), {}), 1);
+        EXPECT_EQ(call_with(registers, ASYNC_pause_job, {}), 1);
         EXPECT_EQ(registers, Registers(0xA0 + pause));
     }
     return 0;
@@ -383,7 +397,7 @@ TEST(Registers, S16CalleeSavedAreKeptForEachSide) {
     const auto go = [&](std::uint64_t pattern) {
         Registers registers(pattern);
         const int status =
-            call_with(registers, reinterpret_cast<void*>(ASYNC_start_job),
+            call_with(registers, ASYNC_start_job,
                       {&job, nullptr, &result, reinterpret_cast<void*>(scramble_and_pause)});
         EXPECT_EQ(registers, Registers(pattern));
         return status;
@@ -396,7 +410,7 @@ TEST(Registers, S16CalleeSavedAreKeptForEachSide) {
     }
 }
 
-#endif  // x86-64
+#endif
 
 // A pause inside a catch block on both sides; several jobs interleave.
 TEST(Exceptions, S16CaughtOnesBelongToTheirSide) {
@@ -500,6 +514,11 @@ TEST(Exceptions, S16ThrownAndCaughtInAJobWhileTheStarterHandlesOne) {
 }
 
 struct Trace {
+#if defined(__ARM_EABI_UNWINDER__)
+    static constexpr _Unwind_Reason_Code stop = _URC_FAILURE;
+#else
+    static constexpr _Unwind_Reason_Code stop = _URC_NORMAL_STOP;
+#endif
     int frames = 0;
     _Unwind_Reason_Code end = _URC_NO_REASON;
 
@@ -508,8 +527,7 @@ struct Trace {
         trace.end = _Unwind_Backtrace(
             [](_Unwind_Context*, void* self) {
                 constexpr int too_many = 100;
-                return ++static_cast<Trace*>(self)->frames < too_many ? _URC_NO_REASON
-                                                                      : _URC_NORMAL_STOP;
+                return ++static_cast<Trace*>(self)->frames < too_many ? _URC_NO_REASON : stop;
             },
             &trace);
         return trace;

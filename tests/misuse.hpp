@@ -275,7 +275,7 @@ inline const std::vector<Misuse> misuses = {
      }},
     {"PoolInitOverMax", ASYNC_R_INVALID_POOL_SIZE, [] { return ASYNC_init_thread(2, 3); }},
     {"PoolOfMoreJobsThanAddresses", ASYNCJOB_R_NO_STACK,
-     [] { return ASYNC_init_thread(0, std::size_t{1} << 40); }},
+     [] { return ASYNC_init_thread(0, std::size_t{1} << sizeof(std::size_t) * 5); }},
     {"PoolOfAllJobs", ASYNCJOB_R_NO_STACK,
      [] {
          const std::size_t most = std::numeric_limits<std::size_t>::max();

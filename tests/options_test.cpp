@@ -128,7 +128,7 @@ const Refusal refusals[] = {
     {"NegativeGuard", ASYNCJOB_R_INVALID_OPTION, [](Options& o) { o.guard = -1; }},
     {"StampPauses", ASYNCJOB_R_INVALID_OPTION, [](Options& o) { o.stamp_pauses = 2; }},
     {"MoreThanAddresses", ASYNCJOB_R_NO_STACK,
-     [](Options& o) { o.prepared_jobs = std::size_t{1} << 40U; }},
+     [](Options& o) { o.prepared_jobs = std::size_t{1} << sizeof(std::size_t) * 5; }},
     {"MoreThanAddressesOfLargeStacks", ASYNCJOB_R_NO_STACK,
      [](Options& o) {
          o.prepared_jobs = std::size_t{1} << 30U;

@@ -34,9 +34,8 @@ namespace {
 // A suspended side; lives on its own stack, the slot points to it.
 struct Side {
     ucontext_t context;
-    FpWords mode;      // the words to go on with, if share_mode
+    FpWords mode;      // the words to go on with; not all C libraries' contexts have all of them
     int value;         // the result of this side's switch
-    bool share_mode;   // whether `mode` replaces what the context has saved
     bool left_shared;  // whether this side does not want its own words back
     bool has_started;  // whether this is the side that started the fiber, which then never paused
     void* ended;       // a fiber whose function has returned `value`
@@ -48,20 +47,19 @@ void keep_signal_mask(Side& side) {
 
 void tell(Side& side, int value, bool share) {
     side.value = value;
-    side.share_mode = share || side.left_shared;
-    if (side.share_mode)
+    if (share || side.left_shared)
         side.mode = fp_mode();
     keep_signal_mask(side);
 }
 
 int arrived(const Side& self) {
-    if (self.share_mode)
-        set_fp_mode(self.mode);
+    set_fp_mode(self.mode);
     return self.ended != nullptr ? asyncjob_context_ended(self.ended, self.value) : self.value;
 }
 
 int exchange(Slot* own, Slot to, int value, bool share) {
     Side self;
+    self.mode = fp_mode();
     self.left_shared = share;
     self.has_started = false;
     self.ended = nullptr;
@@ -108,6 +106,7 @@ int start_fiber(Slot* outside, void* top, int (*function)(void*), void* arg, voi
     keep_signal_mask(fresh);
 
     Side self;
+    self.mode = fp_mode();
     self.left_shared = share;
     self.has_started = true;
     self.ended = nullptr;

@@ -26,7 +26,7 @@ class Doctor(ProgramTest):
     def test_this_machine_runs_jobs_and_the_provider(self):
         status, found = self.diagnose()
         self.assertEqual(status, 0, found)
-        self.expect_finding(found, "jobs", "ok", "switched by")
+        self.expect_finding(found, "jobs", "ok", "ran and paused")
         self.expect_finding(found, "provider", "ok", "paused")
         self.expect_finding(found, "OpenSSL", "ok", "OpenSSL 3.")
         self.expect_finding(found, "configuration", "ok")
