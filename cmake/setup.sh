@@ -18,6 +18,12 @@ ci_packages=(
     haproxy trafficserver nginx softhsm2 opensc # tests under real servers, which skip without
 )
 
+cpus_packages=( # .ci/cpus
+    g++-aarch64-linux-gnu g++-riscv64-linux-gnu g++-arm-linux-gnueabihf
+    g++-i686-linux-gnu g++-powerpc64le-linux-gnu g++-s390x-linux-gnu
+    googletest qemu-user
+)
+
 # What another clone has compiled is taken from the cache: paths below this one count from here.
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 

@@ -48,7 +48,7 @@ TEST_F(Mapping, DiscardedReadsAsZeroAndIsStillUsable) {
 }
 
 TEST_F(Mapping, GuardFaultsOnReadAndWriteAndItsNeighboursDoNot) {
-    if (memory_is_watched())
+    if (faults_are_watched())
         GTEST_SKIP() << "a tool takes the fault";
     ASSERT_NE(os::guard(base_ + page_, page_), os::Guard::refused);
     auto* const guard = reinterpret_cast<volatile char*>(base_ + page_);
@@ -61,7 +61,7 @@ TEST_F(Mapping, GuardFaultsOnReadAndWriteAndItsNeighboursDoNot) {
 }
 
 TEST_F(Mapping, GuardOutlivesADiscard) {
-    if (memory_is_watched())
+    if (faults_are_watched())
         GTEST_SKIP() << "a tool takes the fault";
     ASSERT_NE(os::guard(base_, page_), os::Guard::refused);
     const os::Range all{base_, pages * page_};
@@ -70,7 +70,7 @@ TEST_F(Mapping, GuardOutlivesADiscard) {
 }
 
 TEST_F(Mapping, ManyGuardsAreMadeInOneCallWhereTheKernelCan) {
-    if (memory_is_watched())
+    if (faults_are_watched())
         GTEST_SKIP() << "a tool takes the fault";
     const os::Range ranges[] = {{base_, page_}, {base_ + 2 * page_, page_}};
     const std::size_t guarded = os::guard_many(ranges, 2);
@@ -95,7 +95,7 @@ TEST_F(Mapping, RetiredReadsAsZeroCannotBeWrittenAndCanBeRevived) {
     ASSERT_TRUE(os::retire(base_, pages * page_));
     EXPECT_EQ(base_[0], std::byte{0});
     EXPECT_EQ(base_[page_], std::byte{0}) << "the guard is gone too";
-    if (!memory_is_watched()) {
+    if (!faults_are_watched()) {
         EXPECT_EXIT(base_[0] = std::byte{1}, testing::KilledBySignal(SIGSEGV), "");
     }
     ASSERT_TRUE(os::revive(base_, pages * page_));

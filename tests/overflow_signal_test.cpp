@@ -385,7 +385,7 @@ TEST_F(OverflowSignal, IsHandledOnTheSignalStackThatTheThreadHas) {
 }
 
 TEST_F(OverflowSignal, NeedsASignalStackThatEachThreadGetsAndGivesBack) {
-    if (memory_is_watched())
+    if (faults_are_watched())
         GTEST_SKIP() << "all threads have a signal stack there";
     EXPECT_TRUE(passes_in_child([] {
         install();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which tools watch a test program, and what they are told.
+// Which tools watch a test program, what they are told, and whether an emulator runs it.
 #pragma once
 
 #if __has_include(<valgrind/valgrind.h>)
@@ -47,9 +47,22 @@ namespace test {
 inline constexpr bool under_asan = ASYNCJOB_TEST_ASAN != 0;
 inline constexpr bool under_tsan = ASYNCJOB_TEST_TSAN != 0;
 
-// Whether memory is watched so closely that its amount, or a fault, says nothing.
-inline bool memory_is_watched() {
+// Under qemu-user (tests/cross.cmake) there are limits: memory and its limits are the emulator's
+// own, filters of system calls are refused, and a child of a process with threads can have none.
+#ifdef ASYNCJOB_TEST_EMULATED
+inline constexpr bool emulated = true;
+#else
+inline constexpr bool emulated = false;
+#endif
+
+// Whether a fault in the program goes to a tool.
+inline bool faults_are_watched() {
     return under_asan || under_tsan || RUNNING_ON_VALGRIND != 0;
+}
+
+// Whether a tool or an emulator takes memory itself, so that its amount says nothing.
+inline bool memory_is_watched() {
+    return faults_are_watched() || emulated;
 }
 
 }  // namespace test

@@ -372,11 +372,16 @@ int main(int argc, char** argv) {
                 " wakes, %zu threads, %.1f s\nresident: %zu KiB at most in the first half, %zu KiB "
                 "in the second\n",
                 switches.load(), jobs_run.load(), jobs_cancelled.load(), wakes.load(),
-                settings.threads * generations, seconds.count(), most[0], most[1]);
+                 static_cast<std::size_t>(settings.threads * generations), seconds.count(), most[0],
+                 most[1]);
+#ifdef ASYNCJOB_TEST_EMULATED
+    std::puts("not compared: the resident memory is qemu-user's own");
+#else
     // Half a megabyte a thread is what its jobs' stacks differ by from time to time. A tool keeps
     // memory of its own for each thread that there was, and tells what is lost.
     check(test::memory_is_watched() || most[1] <= most[0] + 512 * settings.threads,
           "the resident memory grows",
           static_cast<long long>(most[1]) - static_cast<long long>(most[0]));
+#endif
     return 0;
 }
