@@ -77,7 +77,9 @@ std::size_t stack_used(const Stack& stack, const void* frame) {
 const void* where_it_paused(const Job& job) {
     const void* const place = arch::return_place(job.fiber.suspended);
     const void* address = nullptr;
-    return place != nullptr && os::copy_memory(&address, place, sizeof address) ? address : nullptr;
+    return place != nullptr && os::copy_memory(&address, place, sizeof address)
+               ? arch::code_address(address)
+               : nullptr;
 }
 
 // The job that this thread runs waits for nothing; those that are on the way to it do.

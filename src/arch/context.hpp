@@ -14,7 +14,7 @@
 // fiber is the exception: it leaves to asyncjob_context_ended(), which returns to the user.
 //
 // Owner: fiber.hpp, the only user. Threads: a slot belongs to one thread.
-// Next layer down: context_x86_64.S, or context_ucontext.cpp where there is no assembly;
+// Next layer down: context_<cpu>.S, or context_ucontext.cpp where there is no assembly;
 // README.md tells how to add a CPU.
 #pragma once
 
@@ -50,6 +50,9 @@ bool prefers_comparing() noexcept;
 // Where in a paused side's frame the address is that its pause returns to; NULL where that cannot
 // be told.
 const void* return_place(Slot paused) noexcept;
+
+// What stands there, as an address of code.
+const void* code_address(const void* stored) noexcept;
 
 // The highest address that a first frame may start at, below `end`: the alignment of a call.
 inline void* align_top(std::byte* end) {

@@ -25,6 +25,10 @@ const void* return_place(Slot /*paused*/) noexcept {
     return nullptr;
 }
 
+const void* code_address(const void* stored) noexcept {
+    return stored;
+}
+
 bool prefers_comparing() noexcept {
     return false;
 }
