@@ -50,7 +50,7 @@ void ASYNC_unblock_pause(void) {
 }
 
 int ASYNC_is_capable(void) {
-    return asyncjob::arch::capable ? 1 : 0;
+    return asyncjob::can_have_jobs() ? 1 : 0;
 }
 
 int ASYNC_init_thread(size_t max_size, size_t init_size) {
@@ -233,6 +233,9 @@ const char* asyncjob_reason_string(int reason) {
             return "the thread has jobs running or paused: set its stacks before the first or "
                    "after "
                    "the last of them";
+        case ASYNCJOB_R_SHADOW_STACK:
+            return "this thread runs with a shadow stack (CET, GCS), which a switch would break: "
+                   "start the program without (GLIBC_TUNABLES=glibc.cpu.hwcaps=-SHSTK)";
         default:
             return "unknown reason";
     }

@@ -114,6 +114,7 @@ constexpr int reasons[] = {
     ASYNCJOB_R_INVALID_STACK_SIZE,
     ASYNCJOB_R_INVALID_OPTION,
     ASYNCJOB_R_JOBS_IN_FLIGHT,
+    ASYNCJOB_R_SHADOW_STACK,
 };
 
 // libcrypto keeps the pointer and writes into the table, once; the last entry is its end.

@@ -40,6 +40,7 @@ enum class [[nodiscard]] Reason : int{
     invalid_stack_size = ASYNCJOB_R_INVALID_STACK_SIZE,
     invalid_option = ASYNCJOB_R_INVALID_OPTION,
     jobs_in_flight = ASYNCJOB_R_JOBS_IN_FLIGHT,
+    shadow_stack = ASYNCJOB_R_SHADOW_STACK,
 };
 
 }  // namespace asyncjob

@@ -9,6 +9,7 @@
 #include <cstddef>
 
 #include "arch/offsets.h"
+#include "arch/shadow_stack.hpp"
 #include "arch/short.hpp"
 #include "host.hpp"
 #include "os/clock.hpp"
@@ -22,6 +23,8 @@
 namespace asyncjob {
 
 constinit thread_local ThreadState this_thread;
+
+bool (*has_shadow_stack)() noexcept = arch::has_shadow_stack;
 
 namespace {
 
@@ -127,6 +130,8 @@ Reason enter(ThreadState& self) {
     }
     if (!arch::capable)
         return Reason::not_capable;
+    if (has_shadow_stack())
+        return Reason::shadow_stack;
     if (!look_around(self))
         return Reason::no_memory;
     if (!have_exit_key() ||
@@ -494,6 +499,10 @@ void report_end(const ThreadState& self, Job& job, int value) {
 
 Reason use_jobs() noexcept {
     return enter(this_thread);
+}
+
+bool can_have_jobs() noexcept {
+    return arch::capable && !has_shadow_stack();
 }
 
 Reason report_overflows() noexcept {

@@ -62,6 +62,13 @@ extern constinit thread_local ThreadState this_thread asm("asyncjob_this_thread"
 // Makes the thread one that uses jobs, as a start does.
 Reason use_jobs() noexcept;
 
+// Whether that can succeed, memory and limits aside.
+bool can_have_jobs() noexcept;
+
+// Asked when a thread first uses jobs. A variable, as there are few machines to try it on: tests
+// set it.
+extern bool (*has_shadow_stack)() noexcept;
+
 // The operations behind the functions of the same names in asyncjob/async.h; those behind
 // ASYNC_start_job() and ASYNC_pause_job() are in arch/short.hpp.
 Reason init_thread(std::size_t max, std::size_t init) noexcept;

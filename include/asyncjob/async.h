@@ -184,8 +184,9 @@ int ASYNC_WAIT_CTX_clear_fd(ASYNC_WAIT_CTX* ctx, const void* key);
 #endif
 
 /*
- * 1 if jobs can run here, else 0: there is a way to switch stacks on this platform. Where
- * it is 0, ASYNC_start_job() gives ASYNC_ERR.
+ * 1 if jobs can run here, else 0: there is a way to switch stacks on this platform, and the
+ * calling thread does not run with a shadow stack. Where it is 0, ASYNC_start_job() gives
+ * ASYNC_ERR.
  */
 int ASYNC_is_capable(void);
 
@@ -213,9 +214,9 @@ int ASYNC_is_capable(void);
  * ASYNCJOB_R_JOB_NOT_PAUSED (the handle of a finished job), ASYNCJOB_R_JOB_RUNNING (of a
  * job that runs, or that waits for one it started), ASYNCJOB_R_FOREIGN_THREAD,
  * ASYNCJOB_R_NO_MEMORY, ASYNCJOB_R_NO_STACK, ASYNCJOB_R_NO_GUARD, ASYNCJOB_R_STACK_TOO_SMALL,
- * ASYNCJOB_R_NOT_CAPABLE, ASYNC_R_INIT_FAILED. A handle must have come from this function:
- * that of a finished job is recognised (in 63 of 64 cases also when its memory serves a new
- * job), no other address may be passed.
+ * ASYNCJOB_R_NOT_CAPABLE, ASYNCJOB_R_SHADOW_STACK, ASYNC_R_INIT_FAILED. A handle must have come
+ * from this function: that of a finished job is recognised (in 63 of 64 cases also when its memory
+ * serves a new job), no other address may be passed.
  */
 int ASYNC_start_job(ASYNC_JOB** job, ASYNC_WAIT_CTX* ctx, int* ret, int (*func)(void*), void* args,
                     size_t size);

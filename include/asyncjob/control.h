@@ -52,6 +52,7 @@ struct timespec; /* of <time.h> */
 #define ASYNCJOB_R_INVALID_STACK_SIZE 244  /* outside ASYNCJOB_STACK_MIN to ASYNCJOB_STACK_MAX */
 #define ASYNCJOB_R_INVALID_OPTION 245      /* a value that an option or argument cannot have */
 #define ASYNCJOB_R_JOBS_IN_FLIGHT 246      /* their stacks cannot change under them */
+#define ASYNCJOB_R_SHADOW_STACK 247        /* the thread runs with one, which jobs cannot have */
 
 /*
  * The reason of the calling thread's last failed call of this library, an ASYNC_R_* or

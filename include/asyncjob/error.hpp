@@ -53,6 +53,7 @@ enum class Errc {
     invalid_stack_size = ASYNCJOB_R_INVALID_STACK_SIZE,
     invalid_option = ASYNCJOB_R_INVALID_OPTION,
     jobs_in_flight = ASYNCJOB_R_JOBS_IN_FLIGHT,
+    shadow_stack = ASYNCJOB_R_SHADOW_STACK,
     no_job = 10001,        // an empty Job: moved from, or never given a callable
     not_finished = 10002,  // the result of a job that is not done
     no_result = 10003,     // it was taken, or an exception left in its place

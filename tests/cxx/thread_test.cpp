@@ -50,7 +50,7 @@ TEST(ThreadPoolOptions, ThatAreRefusedChangeNothingAndSayWhy) {
 
 // Each reason of the C headers, by its name there.
 TEST(Errc, HasTheReasonsOfTheCHeaders) {
-    constexpr std::array<std::pair<Errc, int>, 23> reasons{{
+    constexpr std::array<std::pair<Errc, int>, 24> reasons{{
         {Errc::invalid_pool_size, ASYNC_R_INVALID_POOL_SIZE},
         {Errc::init_failed, ASYNC_R_INIT_FAILED},
         {Errc::null_argument, ASYNCJOB_R_NULL_ARGUMENT},
@@ -74,6 +74,7 @@ TEST(Errc, HasTheReasonsOfTheCHeaders) {
         {Errc::invalid_stack_size, ASYNCJOB_R_INVALID_STACK_SIZE},
         {Errc::invalid_option, ASYNCJOB_R_INVALID_OPTION},
         {Errc::jobs_in_flight, ASYNCJOB_R_JOBS_IN_FLIGHT},
+        {Errc::shadow_stack, ASYNCJOB_R_SHADOW_STACK},
     }};
     for (const auto& [code, reason] : reasons) {
         EXPECT_EQ(std::error_code(code), std::error_code(reason, asyncjob::error_category()));

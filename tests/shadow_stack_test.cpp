@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// A thread that runs with a shadow stack is refused jobs, and told why (S9). That there is one is
+// the test's say: few machines have any.
+#include <thread>
+
+#include "support.hpp"
+#include "thread_state.hpp"
+
+namespace test {
+namespace {
+
+class ShadowStack : public testing::Test {
+  protected:
+    ShadowStack() {
+        asyncjob::has_shadow_stack = []() noexcept { return true; };
+    }
+    ~ShadowStack() override { asyncjob::has_shadow_stack = before_; }
+
+    static int start_one() {
+        ASYNC_JOB* job = nullptr;
+        int result = 99;
+        const int status = ASYNC_start_job(&job, nullptr, &result, return_seven, nullptr, 0);
+        EXPECT_EQ(job, nullptr);
+        EXPECT_EQ(result, 99);
+        return status;
+    }
+
+  private:
+    bool (*const before_)() noexcept = asyncjob::has_shadow_stack;
+};
+
+TEST_F(ShadowStack, S9OfAThreadIsAnErrorWithItsReasonForEachOfItsStarts) {
+    std::thread([] {
+        EXPECT_EQ(ASYNC_is_capable(), 0);
+        for (int times = 0; times < 3; ++times) {
+            EXPECT_EQ(start_one(), ASYNC_ERR);
+            EXPECT_EQ(asyncjob_last_reason(), ASYNCJOB_R_SHADOW_STACK);
+        }
+        EXPECT_EQ(ASYNC_init_thread(0, 1), 0);
+        EXPECT_EQ(asyncjob_last_reason(), ASYNCJOB_R_SHADOW_STACK);
+        const std::string text = asyncjob_reason_string(ASYNCJOB_R_SHADOW_STACK);
+        EXPECT_NE(text.find("shadow stack"), std::string::npos);
+        EXPECT_NE(text.find("GLIBC_TUNABLES"), std::string::npos) << "it says what to do";
+    }).join();
+}
+
+TEST_F(ShadowStack, S9ThatIsNotThereAnyMoreRefusesNothing) {
+    std::thread([] {
+        EXPECT_EQ(start_one(), ASYNC_ERR);
+        asyncjob::has_shadow_stack = []() noexcept { return false; };
+        EXPECT_EQ(ASYNC_is_capable(), 1);
+        expect_jobs_work();
+    }).join();
+}
+
+// The processor is asked without a fault, whatever it is.
+TEST(NoShadowStack, S9IsWhatThisProcessHas) {
+    EXPECT_FALSE(asyncjob::has_shadow_stack());
+    EXPECT_EQ(ASYNC_is_capable(), 1);
+}
+
+}  // namespace
+}  // namespace test
