@@ -132,8 +132,10 @@ bool need_ring() {
 
 // Behind the program's own destructors.
 __attribute__((destructor)) void exits() {
-    if (is_on.exchange(false, std::memory_order_relaxed))
-        write();
+    if (!is_on.load(std::memory_order_relaxed))
+        return;
+    is_on.store(false, std::memory_order_relaxed);
+    write();
 }
 
 }  // namespace

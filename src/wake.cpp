@@ -87,7 +87,7 @@ void Mailbox::close_all() noexcept {
     idle = nullptr;
     for (Mailbox* at = all.load(std::memory_order_acquire); at != nullptr; at = at->made_before_) {
         at->event_.store(os::no_fd, std::memory_order_relaxed);
-        at->written_.store(false, std::memory_order_relaxed);
+        at->written_.store(0, std::memory_order_relaxed);
         at->timer_ = os::never;
         os::close_event(at->fds_);
     }
@@ -179,7 +179,7 @@ void Mailbox::signal() noexcept {
     if (event == os::no_fd)
         return;
     os::signal_event(event);
-    written_.store(true, std::memory_order_release);
+    written_.store(1, std::memory_order_release);
 }
 
 void Mailbox::append(WakeSlot* first, WakeSlot* last) {
@@ -228,8 +228,8 @@ bool Mailbox::drop(WakeSlot* slot) noexcept {
 
 void Mailbox::settle(os::Time now) noexcept {
     if (first_ == nullptr) {
-        if (written_.load(std::memory_order_relaxed)) {
-            written_.exchange(false, std::memory_order_acq_rel);
+        if (written_.load(std::memory_order_relaxed) != 0) {
+            written_.exchange(0, std::memory_order_acq_rel);
             os::drain_event(fds_.event);
         }
         WakeSlot* expected = end_of_list;

@@ -135,7 +135,8 @@ class alignas(64) Mailbox {
     // What wakers use comes first, in a line of its own.
     std::atomic<WakeSlot*> head_ = nullptr;
     std::atomic<int> event_ = os::no_fd;
-    std::atomic<bool> written_ = false;  // set behind each write to the fd
+    // 1 behind each write to the fd. A word, as RISC-V cannot exchange a byte.
+    std::atomic<unsigned> written_ = 0;
 
     alignas(64) WakeSlot* first_ = nullptr;  // the owner's queue
     WakeSlot* last_ = nullptr;
