@@ -8,6 +8,9 @@ add_library(gtest_main STATIC ${googletest}/src/gtest-all.cc ${googletest}/src/g
 target_include_directories(gtest_main SYSTEM PUBLIC ${googletest}/include)
 target_include_directories(gtest_main PRIVATE ${googletest})
 target_link_libraries(gtest_main PUBLIC Threads::Threads)
+if(CMAKE_SYSTEM_PROCESSOR STREQUAL riscv64)
+    target_link_libraries(gtest_main PUBLIC atomic) # std::barrier exchanges bytes
+endif()
 add_library(GTest::gtest_main ALIAS gtest_main)
 
 # Tests say by this what an emulator of one process cannot show.

@@ -34,7 +34,7 @@ void expect_none_until(int reason, Undo undo) {
 class NoJob : public testing::Test {
   protected:
     void SetUp() override {
-        if (memory_is_watched())
+        if (faults_are_watched())
             GTEST_SKIP() << "the tool needs memory, addresses and mappings itself";
     }
 };
@@ -52,6 +52,8 @@ void set_soft_limit(decltype(RLIMIT_AS) resource, rlim_t soft) {
 }
 
 TEST_F(NoJob, S10ForTheAddressSpaceThatIsLimited) {
+    if (emulated)
+        GTEST_SKIP() << "limits of memory are those of qemu-user";
     EXPECT_TRUE(passes_in_child([] {
         const rlim_t before = limit_of(RLIMIT_AS).rlim_cur;
         set_soft_limit(RLIMIT_AS, Memory::now().address_space + 100 * kib);
@@ -61,6 +63,8 @@ TEST_F(NoJob, S10ForTheAddressSpaceThatIsLimited) {
 
 // The kernel refuses writable memory here as it does when it has promised all that there is.
 TEST_F(NoJob, S10ForMemoryThatIsNotToBeHad) {
+    if (emulated)
+        GTEST_SKIP() << "limits of memory are those of qemu-user";
     EXPECT_TRUE(passes_in_child([] {
         const rlim_t before = limit_of(RLIMIT_DATA).rlim_cur;
         set_soft_limit(RLIMIT_DATA, 4096);
@@ -102,6 +106,8 @@ class ManyMappings {
 };
 
 TEST_F(NoJob, S10ForMappingsThatAreLimited) {
+    if (emulated)
+        GTEST_SKIP() << "limits of memory are those of qemu-user";
     std::size_t limit = 0;
     std::ifstream("/proc/sys/vm/max_map_count") >> limit;
     if (limit == 0 || limit > 300000)

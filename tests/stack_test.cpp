@@ -277,8 +277,8 @@ TEST(OwnMemoryFunctions, S17WorkByThemselves) {
         std::memset(memory, 1, size);
         releases(memory);
     }
-    for (const std::size_t asked :
-         {std::numeric_limits<std::size_t>::max(), std::numeric_limits<std::size_t>::max() / 2}) {
+    for (const std::size_t asked : {std::numeric_limits<std::size_t>::max(),
+                                    std::numeric_limits<std::size_t>::max() / 8 * 7}) {
         std::size_t size = asked;
         EXPECT_EQ(allocates(&size), nullptr);
         EXPECT_EQ(size, asked);

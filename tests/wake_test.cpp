@@ -397,7 +397,7 @@ void run_loop(IsDone is_done) {
 // the million is missed if its wake is.
 TEST(WakeFromManyThreads, OfAMillionWakesNoneIsLost) {
     constexpr std::size_t job_count = 32;
-    constexpr std::uint64_t rounds = 1'000'000 / job_count / waker_count + 1;
+    constexpr std::uint64_t rounds = (emulated ? 100'000 : 1'000'000) / job_count / waker_count + 1;
     struct alignas(64) Cell {
         std::atomic<std::uint64_t> posted = 0;
         std::atomic<std::uint64_t> seen = 0;

@@ -11,7 +11,7 @@ namespace test {
 namespace {
 
 constexpr int threads = 2;
-constexpr int jobs_of_thread = 500'000;
+constexpr int jobs_of_thread = emulated ? 20'000 : 500'000;
 // At a time. ThreadSanitizer keeps so much for a stack that more of them take six times as long.
 constexpr int crowd_size = under_tsan ? 64 : 1000;
 
