@@ -372,8 +372,8 @@ int main(int argc, char** argv) {
                 " wakes, %zu threads, %.1f s\nresident: %zu KiB at most in the first half, %zu KiB "
                 "in the second\n",
                 switches.load(), jobs_run.load(), jobs_cancelled.load(), wakes.load(),
-                 static_cast<std::size_t>(settings.threads * generations), seconds.count(), most[0],
-                 most[1]);
+                static_cast<std::size_t>(settings.threads * generations), seconds.count(), most[0],
+                most[1]);
 #ifdef ASYNCJOB_TEST_EMULATED
     std::puts("not compared: the resident memory is qemu-user's own");
 #else
