@@ -29,10 +29,6 @@
 name:                                                                         \
         .cfi_startproc
 
-#define LEAVE(name)                                                           \
-        .cfi_endproc;                                                         \
-        .size   name, . - name
-
 #define SAVE_PAIR(first, second, place)                                       \
         stp     first, second, [sp, place];                                   \
         .cfi_rel_offset first, place;                                         \
@@ -109,36 +105,10 @@ name:                                                                         \
 /*
  * int asyncjob_context_pause(Slot* own [x0], Slot outside [x1], int value [w2])
  * int asyncjob_context_resume(Slot* outside [x0], Slot fiber [x1], int value [w2])
- * To the switch the two are one; each has the branches of its own, which are predicted better so.
+ * int asyncjob_context_first_pause(Slot* own [x0], Slot outside [x1], int value [w2],
+ *                                 void* top [x3])
+ * pauses_plain.inc has these.
  */
-#define SWITCH(name)                                                          \
-ENTER(name);                                                                  \
-        SAVE;                                                                 \
-        SAVE_MODE;                                                            \
-        GO;                                                                   \
-        LOAD_MODE                                                             \
-        RESTORE;                                                              \
-        ret;                                                                  \
-LEAVE(name)
-
-#define SWITCH_SHARED(name)                                                   \
-ENTER(name);                                                                  \
-        SAVE;                                                                 \
-        SAVE_NO_MODE;                                                         \
-        GO;                                                                   \
-        RESTORE;                                                              \
-        ret;                                                                  \
-LEAVE(name)
-
-SWITCH(asyncjob_context_pause)
-SWITCH(asyncjob_context_pause_comparing)
-SWITCH(asyncjob_context_resume)
-SWITCH(asyncjob_context_resume_comparing)
-SWITCH_SHARED(asyncjob_context_pause_shared)
-SWITCH_SHARED(asyncjob_context_resume_shared)
-
-/* int asyncjob_context_first_pause(Slot* own [x0], Slot outside [x1], int value [w2],
-                                    void* top [x3]) */
 #define FIRST_PAUSE(name, pause)                                              \
 ENTER(name);                                                                  \
         bti     c;                                                            \
@@ -147,9 +117,7 @@ ENTER(name);                                                                  \
         b       pause;                                                        \
 LEAVE(name)
 
-FIRST_PAUSE(asyncjob_context_first_pause, asyncjob_context_pause)
-FIRST_PAUSE(asyncjob_context_first_pause_comparing, asyncjob_context_pause_comparing)
-FIRST_PAUSE(asyncjob_context_first_pause_shared, asyncjob_context_pause_shared)
+#include "pauses_plain.inc"
 
 /*
  * int asyncjob_context_start(Slot* outside [x0], void* top [x1],

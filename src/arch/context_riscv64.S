@@ -27,10 +27,6 @@
 name:                                                                         \
         .cfi_startproc
 
-#define LEAVE(name)                                                           \
-        .cfi_endproc;                                                         \
-        .size   name, . - name
-
 #define SAVE_ONE(name, place)                                                 \
         sd      name, place(sp);                                              \
         .cfi_rel_offset name, place
@@ -114,36 +110,10 @@ name:                                                                         \
 /*
  * int asyncjob_context_pause(Slot* own [a0], Slot outside [a1], int value [a2])
  * int asyncjob_context_resume(Slot* outside [a0], Slot fiber [a1], int value [a2])
- * To the switch the two are one; each has the branches of its own, which are predicted better so.
+ * int asyncjob_context_first_pause(Slot* own [a0], Slot outside [a1], int value [a2],
+ *                                 void* top [a3])
+ * pauses_plain.inc has these.
  */
-#define SWITCH(name)                                                          \
-ENTER(name);                                                                  \
-        SAVE;                                                                 \
-        SAVE_MODE;                                                            \
-        GO;                                                                   \
-        LOAD_MODE                                                             \
-        RESTORE;                                                              \
-        ret;                                                                  \
-LEAVE(name)
-
-#define SWITCH_SHARED(name)                                                   \
-ENTER(name);                                                                  \
-        SAVE;                                                                 \
-        SAVE_NO_MODE;                                                         \
-        GO;                                                                   \
-        RESTORE;                                                              \
-        ret;                                                                  \
-LEAVE(name)
-
-SWITCH(asyncjob_context_pause)
-SWITCH(asyncjob_context_pause_comparing)
-SWITCH(asyncjob_context_resume)
-SWITCH(asyncjob_context_resume_comparing)
-SWITCH_SHARED(asyncjob_context_pause_shared)
-SWITCH_SHARED(asyncjob_context_resume_shared)
-
-/* int asyncjob_context_first_pause(Slot* own [a0], Slot outside [a1], int value [a2],
-                                    void* top [a3]) */
 #define FIRST_PAUSE(name, pause)                                              \
 ENTER(name);                                                                  \
         li      t0, 1;                                                        \
@@ -151,9 +121,7 @@ ENTER(name);                                                                  \
         tail    pause;                                                        \
 LEAVE(name)
 
-FIRST_PAUSE(asyncjob_context_first_pause, asyncjob_context_pause)
-FIRST_PAUSE(asyncjob_context_first_pause_comparing, asyncjob_context_pause_comparing)
-FIRST_PAUSE(asyncjob_context_first_pause_shared, asyncjob_context_pause_shared)
+#include "pauses_plain.inc"
 
 /*
  * int asyncjob_context_start(Slot* outside [a0], void* top [a1],
