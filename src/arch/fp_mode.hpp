@@ -13,6 +13,21 @@
 
 namespace asyncjob::arch {
 
+// Where there is one: its type, the constraint of what it is in, and how it is read and written.
+#define ASYNCJOB_ONE_FP_WORD(type, in, read, write) \
+    struct FpWords {                                \
+        type word;                                  \
+    };                                              \
+    inline constexpr bool have_fp_mode = true;      \
+    inline FpWords fp_mode() {                      \
+        FpWords mode{};                             \
+        asm volatile(read : "=" in(mode.word));     \
+        return mode;                                \
+    }                                               \
+    inline void set_fp_mode(const FpWords& mode) {  \
+        asm volatile(write : : in(mode.word));      \
+    }
+
 #if defined(__x86_64__)
 
 struct FpWords {
@@ -61,80 +76,15 @@ inline void set_fp_mode(const FpWords& mode) {
 }
 
 #elif defined(__aarch64__)
-
-struct FpWords {
-    std::uint64_t fpcr;
-};
-inline constexpr bool have_fp_mode = true;
-inline FpWords fp_mode() {
-    FpWords mode{};
-    asm volatile("mrs %0, fpcr" : "=r"(mode.fpcr));
-    return mode;
-}
-inline void set_fp_mode(const FpWords& mode) {
-    asm volatile("msr fpcr, %0" : : "r"(mode.fpcr));
-}
-
+ASYNCJOB_ONE_FP_WORD(std::uint64_t, "r", "mrs %0, fpcr", "msr fpcr, %0")
 #elif defined(__arm__) && defined(__ARM_FP)
-
-struct FpWords {
-    std::uint32_t fpscr;
-};
-inline constexpr bool have_fp_mode = true;
-inline FpWords fp_mode() {
-    FpWords mode{};
-    asm volatile("vmrs %0, fpscr" : "=r"(mode.fpscr));
-    return mode;
-}
-inline void set_fp_mode(const FpWords& mode) {
-    asm volatile("vmsr fpscr, %0" : : "r"(mode.fpscr));
-}
-
+ASYNCJOB_ONE_FP_WORD(std::uint32_t, "r", "vmrs %0, fpscr", "vmsr fpscr, %0")
 #elif defined(__riscv_flen)
-
-struct FpWords {
-    std::uint32_t fcsr;
-};
-inline constexpr bool have_fp_mode = true;
-inline FpWords fp_mode() {
-    FpWords mode{};
-    asm volatile("frcsr %0" : "=r"(mode.fcsr));
-    return mode;
-}
-inline void set_fp_mode(const FpWords& mode) {
-    asm volatile("fscsr %0" : : "r"(mode.fcsr));
-}
-
+ASYNCJOB_ONE_FP_WORD(std::uint32_t, "r", "frcsr %0", "fscsr %0")
 #elif defined(__powerpc64__)
-
-struct FpWords {
-    double fpscr;
-};
-inline constexpr bool have_fp_mode = true;
-inline FpWords fp_mode() {
-    FpWords mode{};
-    asm volatile("mffs %0" : "=f"(mode.fpscr));
-    return mode;
-}
-inline void set_fp_mode(const FpWords& mode) {
-    asm volatile("mtfsf 255, %0" : : "f"(mode.fpscr));
-}
-
+ASYNCJOB_ONE_FP_WORD(double, "f", "mffs %0", "mtfsf 255, %0")
 #elif defined(__s390x__)
-
-struct FpWords {
-    std::uint32_t fpc;
-};
-inline constexpr bool have_fp_mode = true;
-inline FpWords fp_mode() {
-    FpWords mode{};
-    asm volatile("efpc %0" : "=d"(mode.fpc));
-    return mode;
-}
-inline void set_fp_mode(const FpWords& mode) {
-    asm volatile("sfpc %0" : : "d"(mode.fpc));
-}
-
+ASYNCJOB_ONE_FP_WORD(std::uint32_t, "d", "efpc %0", "sfpc %0")
 #else
 
 struct FpWords {};
@@ -145,5 +95,7 @@ inline FpWords fp_mode() {
 inline void set_fp_mode(const FpWords&) {}
 
 #endif
+
+#undef ASYNCJOB_ONE_FP_WORD
 
 }  // namespace asyncjob::arch
