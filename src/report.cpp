@@ -70,12 +70,9 @@ void write_report(const asyncjob_stats_t& stats, bool has_all) {
         stats.refused, stats.live, stats.paused, stats.idle, stats.peak, stats.left_behind,
         stats.threads, stats.stack_high_water, has_all ? "false" : "true");
     static constinit os::Replacement target(os::Replacement::For::all);
-    if (target.begin(file.path())) {
-        if (target.write(text, static_cast<std::size_t>(size)) ? target.put_in_place()
-                                                               : (target.give_up(), false))
-            return;
-    }
-    file.complain(file.path(), std::strerror(errno));
+    if (!target.begin(file.path()) ||
+        !target.finish(target.write(text, static_cast<std::size_t>(size))))
+        file.complain(file.path(), std::strerror(errno));
 }
 
 __attribute__((destructor)) void report() {

@@ -252,11 +252,8 @@ bool can_write_file(const OutputFile& file) noexcept {
 }
 
 void write_file(const OutputFile& file, const Ring* rings, std::uint64_t dropped) noexcept {
-    if (target.begin(file.path())) {
-        if (write_all(file, rings, dropped) ? target.put_in_place() : (target.give_up(), false))
-            return;
-    }
-    file.complain(file.path(), std::strerror(errno));
+    if (!target.begin(file.path()) || !target.finish(write_all(file, rings, dropped)))
+        file.complain(file.path(), std::strerror(errno));
 }
 
 }  // namespace asyncjob::trace

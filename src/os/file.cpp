@@ -213,6 +213,13 @@ bool Replacement::put_in_place() noexcept {
     return false;
 }
 
+bool Replacement::finish(bool is_whole) noexcept {
+    if (is_whole)
+        return put_in_place();
+    give_up();
+    return false;
+}
+
 void Replacement::give_up() noexcept {
     const KeepErrno keep;
     if (fd_ >= 0)

@@ -40,6 +40,8 @@ class Replacement {
     // Without it, or if it fails, there has been nothing.
     [[nodiscard]] bool put_in_place() noexcept;
     void give_up() noexcept;
+    // The first if all could be written, else the second, and false, with the errno of before.
+    [[nodiscard]] bool finish(bool is_whole) noexcept;
 
     // Whether it could begin now. Asks what is written to nothing.
     [[nodiscard]] bool could_begin(const char* path) noexcept;
