@@ -204,7 +204,7 @@ TEST_F(Overflow, OnAThreadWithoutASignalStackKillsWithoutAReport) {
         overflow_in_a_job();
     });
     EXPECT_TRUE(was_killed_by(ended, SIGSEGV));
-    EXPECT_EQ(ended.errors.find("asyncjob"), std::string::npos) << ended.errors;
+    EXPECT_TRUE(said_nothing(ended));
 }
 
 TEST_F(Overflow, InTheChildOfAForkIsReported) {

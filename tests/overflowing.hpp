@@ -47,6 +47,13 @@ struct Ended {
     std::string errors;
 };
 
+// qemu-user tells of a signal that ends the program.
+inline testing::AssertionResult said_nothing(const Ended& ended) {
+    const bool nothing =
+        emulated ? ended.errors.find("asyncjob") == std::string::npos : ended.errors.empty();
+    return (nothing ? testing::AssertionSuccess() : testing::AssertionFailure()) << ended.errors;
+}
+
 // Runs `body` in a child and has what it writes to stderr. A child that hangs dies of SIGALRM.
 inline Ended run(const std::function<void()>& body) {
     *shared = {};
