@@ -87,13 +87,13 @@ TEST(Fork, S14BothResumeTheirCopyOfAPausedJob) {
 TEST(Fork, S14TheChildRefusesJobsOfOtherThreads) {
     const ForeignJob foreign(false);
     EXPECT_TRUE(passes_in_child([&] {
-        EXPECT_EQ(resume_wrongly(foreign.handle), ASYNC_ERR);
+        EXPECT_EQ(start_wrongly(foreign.handle), ASYNC_ERR);
         EXPECT_EQ(asyncjob_last_reason(), ASYNCJOB_R_FOREIGN_THREAD);
         // Nor does a thread of the child's own take them for its own.
         on_a_thread_of_the_child([&] {
-            EXPECT_EQ(resume_wrongly(foreign.handle), ASYNC_ERR);
+            EXPECT_EQ(start_wrongly(foreign.handle), ASYNC_ERR);
             expect_jobs_work();
-            EXPECT_EQ(resume_wrongly(foreign.handle), ASYNC_ERR);
+            EXPECT_EQ(start_wrongly(foreign.handle), ASYNC_ERR);
             EXPECT_EQ(asyncjob_last_reason(), ASYNCJOB_R_FOREIGN_THREAD);
         });
     }));

@@ -55,8 +55,8 @@ class ForeignJob {
     std::thread thread_;
 };
 
-// Tries to resume a job that must not be; nothing may be written or run.
-inline int resume_wrongly(ASYNC_JOB* const handle) {
+// Tries to resume a job that must not be, or to start one (NULL); nothing may be written or run.
+inline int start_wrongly(ASYNC_JOB* const handle) {
     ASYNC_JOB* job = handle;
     int result = 99;
     const int status = ASYNC_start_job(&job, nullptr, &result, return_seven, nullptr, 0);
@@ -139,22 +139,22 @@ inline const std::vector<Misuse> misuses = {
          return status;
      }},
     {"ResumeFinished", ASYNCJOB_R_JOB_NOT_PAUSED,
-     [] { return resume_wrongly(handle_of_finished_job()); }},
+     [] { return start_wrongly(handle_of_finished_job()); }},
     {"ResumeFreed", ASYNCJOB_R_JOB_NOT_PAUSED,
      [] {
          ASYNC_JOB* const handle = handle_of_finished_job();
          ASYNC_cleanup_thread();
-         return resume_wrongly(handle);
+         return start_wrongly(handle);
      }},
     {"ResumeOfAnEndedThreadsPool", ASYNCJOB_R_JOB_NOT_PAUSED,
      [] {
          ASYNC_JOB* handle = nullptr;
          std::thread([&] { handle = handle_of_finished_job(); }).join();
-         return resume_wrongly(handle);
+         return start_wrongly(handle);
      }},
     {"ResumeRunning", ASYNCJOB_R_JOB_RUNNING,
      [] {
-         TestJob job([] { return resume_wrongly(ASYNC_get_current_job()); });
+         TestJob job([] { return start_wrongly(ASYNC_get_current_job()); });
          EXPECT_EQ(job.go(), ASYNC_FINISH);
          return job.result;
      }},
@@ -162,7 +162,7 @@ inline const std::vector<Misuse> misuses = {
      [] {
          TestJob outer([] {
              ASYNC_JOB* const waiting = ASYNC_get_current_job();
-             TestJob inner([waiting] { return resume_wrongly(waiting); });
+             TestJob inner([waiting] { return start_wrongly(waiting); });
              EXPECT_EQ(inner.go(), ASYNC_FINISH);
              EXPECT_EQ(ASYNC_get_current_job(), waiting);
              return inner.result;
@@ -173,17 +173,17 @@ inline const std::vector<Misuse> misuses = {
     {"ResumeForeignPaused", ASYNCJOB_R_FOREIGN_THREAD,
      [] {
          const ForeignJob foreign(false);
-         return resume_wrongly(foreign.handle);
+         return start_wrongly(foreign.handle);
      }},
     {"ResumeForeignRunning", ASYNCJOB_R_FOREIGN_THREAD,
      [] {
          const ForeignJob foreign(true);
-         return resume_wrongly(foreign.handle);
+         return start_wrongly(foreign.handle);
      }},
     {"ResumeForeignInsideAJob", ASYNCJOB_R_FOREIGN_THREAD,
      [] {
          const ForeignJob foreign(false);
-         TestJob job([&] { return resume_wrongly(foreign.handle); });
+         TestJob job([&] { return start_wrongly(foreign.handle); });
          EXPECT_EQ(job.go(), ASYNC_FINISH);
          return job.result;
      }},
@@ -195,7 +195,7 @@ inline const std::vector<Misuse> misuses = {
              EXPECT_EQ(ASYNC_start_job(&handle, nullptr, &result, pause_once, nullptr, 0),
                        ASYNC_PAUSE);
          }).join();
-         return resume_wrongly(handle);
+         return start_wrongly(handle);
      }},
     {"CancelNullVariable", ASYNCJOB_R_NULL_ARGUMENT,
      [] {

@@ -3,7 +3,7 @@
 // the test's say: few machines have any.
 #include <thread>
 
-#include "support.hpp"
+#include "misuse.hpp"
 #include "thread_state.hpp"
 
 namespace test {
@@ -16,15 +16,6 @@ class ShadowStack : public testing::Test {
     }
     ~ShadowStack() override { asyncjob::has_shadow_stack = before_; }
 
-    static int start_one() {
-        ASYNC_JOB* job = nullptr;
-        int result = 99;
-        const int status = ASYNC_start_job(&job, nullptr, &result, return_seven, nullptr, 0);
-        EXPECT_EQ(job, nullptr);
-        EXPECT_EQ(result, 99);
-        return status;
-    }
-
   private:
     bool (*const before_)() noexcept = asyncjob::has_shadow_stack;
 };
@@ -33,7 +24,7 @@ TEST_F(ShadowStack, S9OfAThreadIsAnErrorWithItsReasonForEachOfItsStarts) {
     std::thread([] {
         EXPECT_EQ(ASYNC_is_capable(), 0);
         for (int times = 0; times < 3; ++times) {
-            EXPECT_EQ(start_one(), ASYNC_ERR);
+            EXPECT_EQ(start_wrongly(nullptr), ASYNC_ERR);
             EXPECT_EQ(asyncjob_last_reason(), ASYNCJOB_R_SHADOW_STACK);
         }
         EXPECT_EQ(ASYNC_init_thread(0, 1), 0);
@@ -46,7 +37,7 @@ TEST_F(ShadowStack, S9OfAThreadIsAnErrorWithItsReasonForEachOfItsStarts) {
 
 TEST_F(ShadowStack, S9ThatIsNotThereAnyMoreRefusesNothing) {
     std::thread([] {
-        EXPECT_EQ(start_one(), ASYNC_ERR);
+        EXPECT_EQ(start_wrongly(nullptr), ASYNC_ERR);
         asyncjob::has_shadow_stack = []() noexcept { return false; };
         EXPECT_EQ(ASYNC_is_capable(), 1);
         expect_jobs_work();
