@@ -8,7 +8,7 @@
 #include <openssl/err.h>
 #include <sys/mman.h>
 
-#include <fstream>
+#include <memory>
 #include <vector>
 
 #include "../provider/support.hpp"
@@ -21,25 +21,27 @@ using faults::Fails;
 using faults::Injection;
 
 // The configuration is read by libcrypto while calls fail, so it is written before.
-const char* config() {
-    static const std::string path = [] {
-        std::string name = testing::TempDir() + "faults-provider-" + std::to_string(getpid());
-        std::ofstream(name + ".inner") << "openssl_conf = init\n"
-                                          "[init]\nproviders = providers\n"
-                                          "[providers]\ntest_inner = inner_section\n"
-                                          "[inner_section]\nactivate = 1\n"
-                                          "module = " TEST_INNER_MODULE "\n";
-        std::ofstream(name) << "openssl_conf = init\n"
-                               "[init]\nproviders = providers\n"
-                               "[providers]\noffload = offload_section\n"
-                               "[offload_section]\nmodule = " OFFLOAD_MODULE
-                               "\nthreads = 3\ninner = test_inner\n"
-                               "inner_config = "
-                            << name << ".inner\n";
-        return name;
-    }();
-    return path.c_str();
-}
+class Config {
+  public:
+    [[nodiscard]] const char* path() const { return outer_.path().c_str(); }
+
+  private:
+    TextFile inner_{
+        "openssl_conf = init\n"
+        "[init]\nproviders = providers\n"
+        "[providers]\ntest_inner = inner_section\n"
+        "[inner_section]\nactivate = 1\n"
+        "module = " TEST_INNER_MODULE "\n"};
+    TextFile outer_{
+        "openssl_conf = init\n"
+        "[init]\nproviders = providers\n"
+        "[providers]\noffload = offload_section\n"
+        "[offload_section]\nmodule = " OFFLOAD_MODULE
+        "\nthreads = 3\ninner = test_inner\n"
+        "inner_config = " +
+        inner_.path() + "\n"};
+};
+std::unique_ptr<const Config> config;  // of the test that runs
 
 // A library context, the provider in it, a key of its and a signature's context: as far as each
 // could be had.
@@ -51,7 +53,7 @@ struct World {
 
     void have_library() {
         library = OSSL_LIB_CTX_new();
-        ASSERT_EQ(OSSL_LIB_CTX_load_config(library, config()), 1);
+        ASSERT_EQ(OSSL_LIB_CTX_load_config(library, config->path()), 1);
     }
     bool load() {
         provider = OSSL_PROVIDER_load(library, "offload");
@@ -159,11 +161,14 @@ class EachCall : public testing::TestWithParam<Operation> {
         ASSERT_NE(dlopen(OFFLOAD_MODULE, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE), nullptr);
         (void)inner();
         faults::watch({"offload.so", "libstdc++.so"});
-        (void)config();
+        config = std::make_unique<const Config>();
         told_ = static_cast<bool*>(
             mmap(nullptr, sizeof(bool), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     }
-    void TearDown() override { munmap(told_, sizeof(bool)); }
+    void TearDown() override {
+        munmap(told_, sizeof(bool));
+        config.reset();
+    }
 
     // In the child. Whether there was an n-th call.
     static bool fail_at(Fails how, int n) {
