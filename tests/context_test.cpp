@@ -119,6 +119,26 @@ TEST_F(Backend, EntersWithTheStackAlignedAsForACall) {
     }
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wframe-address"  // of the caller's frame: there is none
+
+// For profilers, which follow them.
+TEST_F(Backend, EndsTheChainOfFramePointersAtTheEntry) {
+    if (std::string(backend) == "ucontext")
+        GTEST_SKIP() << "the C library's";
+    ASSERT_NE(__builtin_frame_address(0), nullptr);  // so this function's register has one
+    for (const FpMode mode : {FpMode::kept, FpMode::shared}) {
+        Context context;
+        const int outermost = arch::start(
+            &context.outside, context.top(),
+            [](void*) { return __builtin_frame_address(1) == nullptr ? 1 : 0; }, &context, &context,
+            mode);
+        EXPECT_EQ(outermost, ended + 1);
+    }
+}
+
+#pragma GCC diagnostic pop
+
 TEST_F(Backend, KeepsManyFibersApart) {
     std::array<Context, 8> contexts;
     for (Context& context : contexts) {
