@@ -277,6 +277,8 @@ TEST_F(Guard, StopsAnOverflowInLockedMemory) {
 }
 
 TEST_F(Guard, WithoutMarkersIsAPageOfNoAccessInTheProcesssMaps) {
+    if (emulated_32_bit)
+        GTEST_SKIP() << "qemu-user's maps leave out a guard beside unmapped addresses";
     EXPECT_TRUE(passes_in_child([] {
         deny_markers();
         OverflowingJobs jobs(5);

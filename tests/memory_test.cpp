@@ -104,6 +104,8 @@ TEST_F(Mapping, RetiredReadsAsZeroCannotBeWrittenAndCanBeRevived) {
 }
 
 TEST_F(Mapping, WithAHoleIsNotMappedAndCannotBeRevived) {
+    if (emulated_32_bit)
+        GTEST_SKIP() << "to msync() and mprotect() the hole is mapped under qemu-user";
     EXPECT_TRUE(os::is_mapped(base_, pages * page_));
     os::unmap(base_ + page_, page_);
     EXPECT_FALSE(os::is_mapped(base_, pages * page_));

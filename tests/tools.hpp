@@ -55,6 +55,9 @@ inline constexpr bool emulated = true;
 inline constexpr bool emulated = false;
 #endif
 
+// It holds all addresses of a 32-bit process itself: what the process has unmapped, too.
+inline constexpr bool emulated_32_bit = emulated && sizeof(void*) == 4;
+
 // Whether a fault in the program goes to a tool.
 inline bool faults_are_watched() {
     return under_asan || under_tsan || RUNNING_ON_VALGRIND != 0;
