@@ -256,7 +256,7 @@ TEST_F(OverflowSignal, IsPassedOnToTheHandlerThatWasThereWithItsInformation) {
     });
     EXPECT_TRUE(exited_with(elsewhere, 7));
     EXPECT_EQ(elsewhere.errors, "");
-    EXPECT_EQ(shared->address, nowhere);
+    EXPECT_EQ(shared->address, as_signals_say(nowhere));
 }
 
 TEST_F(OverflowSignal, IsPassedOnToAHandlerWithoutInformation) {

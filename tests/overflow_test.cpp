@@ -358,7 +358,7 @@ TEST_F(Overflow, IsNotWhatCodeOutsideJobsDoesToTheGuardOfAPausedOne) {
     });
     EXPECT_TRUE(died_of_the_fault(ended));
     auto fields = stray_access_to(ended, hex(shared->job));
-    EXPECT_EQ(fields["address"], hex(shared->address));
+    EXPECT_EQ(fields["address"], hex(as_signals_say(shared->address)));
     EXPECT_EQ(fields["symbol"].substr(0, 23), "overflow_test_writes+0x");
 }
 

@@ -115,6 +115,15 @@ inline std::vector<std::string> reports(const Ended& ended) {
     return lines;
 }
 
+// What a signal says of a fault at `address`: on s390x the page alone.
+inline char* as_signals_say(char* address) {
+#ifdef __s390x__
+    return address - reinterpret_cast<std::uintptr_t>(address) % 4096;
+#else
+    return address;
+#endif
+}
+
 inline std::string hex(const volatile void* address) {
     std::ostringstream text;
     text << const_cast<const void*>(address);
