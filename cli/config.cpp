@@ -87,6 +87,14 @@ bool activates_any(CONF* conf, const char* providers) {
     return false;
 }
 
+// The name of the user's own section for the provider; NULL if there is none.
+const char* offload_section(CONF* conf) {
+    const char* section = value_of(conf, "default", "openssl_conf");
+    if (section != nullptr)
+        section = value_of(conf, section, "providers");
+    return section != nullptr ? value_of(conf, section, "offload", true) : nullptr;
+}
+
 // Text that openssl.cnf reads back as it is: whatever may be syntax gets a backslash.
 std::string escaped(std::string_view text, int status) {
     std::string result;
@@ -180,11 +188,7 @@ fs::path find_user_config() {
 
 void add_users_settings(const fs::path& user, OffloadOptions& options, int status) {
     const Conf conf = read(user, status);
-    const char* section = value_of(conf.get(), "default", "openssl_conf");
-    if (section != nullptr)
-        section = value_of(conf.get(), section, "providers");
-    if (section != nullptr)
-        section = value_of(conf.get(), section, "offload", true);
+    const char* const section = offload_section(conf.get());
     if (section == nullptr)
         return;
     const std::pair<const char*, std::optional<std::string>&> settings[] = {
@@ -197,6 +201,12 @@ void add_users_settings(const fs::path& user, OffloadOptions& options, int statu
         if (const char* const users = value_of(conf.get(), section, key); users && !value)
             value = users;
     }
+}
+
+bool activates_offload(const fs::path& user, int status) {
+    const Conf conf = read(user, status);
+    const char* const section = offload_section(conf.get());
+    return section != nullptr && is_activated(conf.get(), section);
 }
 
 std::string compose_config(const fs::path& user, const OffloadOptions& options, int status) {

@@ -43,6 +43,9 @@ std::filesystem::path find_user_config();
 // Throws Failure with `status` if the user's configuration cannot be read.
 void add_users_settings(const std::filesystem::path& user, OffloadOptions& options, int status);
 
+// Whether the user's configuration activates the provider itself. Throws as above.
+bool activates_offload(const std::filesystem::path& user, int status);
+
 // The text of the configuration; `user` may be empty. Throws Failure with `status` if the
 // user's cannot be read or cannot be combined with the provider.
 std::string compose_config(const std::filesystem::path& user, const OffloadOptions& options,

@@ -204,6 +204,16 @@ void check_configuration(Report& report) {
         const OffloadContext context({}, options, status_failed);
         const OffloadContext both(users, options, status_failed);
         report.ok("configuration", name + ", with the provider added, loads");
+        if (!activates_offload(users, status_failed))
+            return;
+        if (const std::string why = why_not_active(users); !why.empty())
+            report.fail("by-hand", name +
+                                       " names offload, which OpenSSL does not load without "
+                                       "`asyncjob run`: " +
+                                       why + "; is there \"module = " + options.module.string() +
+                                       "\" in its section?");
+        else
+            report.ok("by-hand", name + " loads offload by itself");
     } catch (const Failure& failure) {
         report.fail("configuration", name + ", with the provider added: " + failure.what());
     }

@@ -42,4 +42,19 @@ OffloadContext::OffloadContext(const std::filesystem::path& user, OffloadOptions
         throw Failure(status, take_errors());
 }
 
+std::string why_not_active(const std::filesystem::path& user) {
+    const std::unique_ptr<OSSL_LIB_CTX, decltype(&OSSL_LIB_CTX_free)> library(OSSL_LIB_CTX_new(),
+                                                                              OSSL_LIB_CTX_free);
+    ERR_clear_error();
+    if (library == nullptr || OSSL_LIB_CTX_load_config(library.get(), user.c_str()) != 1)
+        return take_errors();
+    if (OSSL_PROVIDER_available(library.get(), "offload") == 1)
+        return "";
+    // Its words have been dropped, so once more.
+    ERR_clear_error();
+    const std::unique_ptr<OSSL_PROVIDER, decltype(&OSSL_PROVIDER_unload)> provider(
+        OSSL_PROVIDER_load(library.get(), "offload"), OSSL_PROVIDER_unload);
+    return take_errors();
+}
+
 }  // namespace asyncjob::cli

@@ -9,6 +9,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include "config.hpp"
 
@@ -30,5 +31,9 @@ class OffloadContext {
     std::unique_ptr<OSSL_LIB_CTX, Free> library_;
     std::unique_ptr<OSSL_PROVIDER, Free> provider_;
 };
+
+// Why OpenSSL does not activate the provider by the user's configuration as it stands; "" if it
+// does.
+std::string why_not_active(const std::filesystem::path& user);
 
 }  // namespace asyncjob::cli

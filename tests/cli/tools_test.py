@@ -18,6 +18,10 @@ class Doctor(ProgramTest):
         lines = [line.split(None, 2) for line in result.stdout.splitlines()]
         return result.returncode, {subject: (verdict, text) for verdict, subject, text in lines}
 
+    def provider(self):
+        """The file that doctor says it has loaded."""
+        return self.diagnose()[1]["provider"][1].split(": ")[0]
+
     def expect_finding(self, found, subject, verdict, *words):
         self.assertEqual(found[subject][0], verdict, found)
         for word in words:
@@ -32,6 +36,23 @@ class Doctor(ProgramTest):
         self.expect_finding(found, "configuration", "ok")
         for subject in ("kernel", "CPUs", "library", "ssl-library", "guard"):
             self.assertIn(subject, found)
+
+    def test_a_configuration_by_hand_is_loaded_as_it_stands(self):
+        by_hand = "openssl_conf = i\n[i]\nproviders = p\n[p]\noffload = o\n[o]\n%sactivate = 1\n"
+        for module in ("", "module = /nowhere/offload.so\n"):
+            self.user_config(by_hand % module)
+            status, found = self.diagnose()
+            self.assertEqual(status, 1, found)
+            self.expect_finding(found, "configuration", "ok", "with the provider added")
+            self.expect_finding(found, "by-hand", "fail", "offload.so", "module = ")
+        self.user_config(by_hand % ("module = %s\n" % self.provider()))
+        status, found = self.diagnose()
+        self.assertEqual(status, 0, found)
+        self.expect_finding(found, "by-hand", "ok", "by itself")
+        self.user_config(OWN.replace("none", "3"))  # names it, activates nothing
+        status, found = self.diagnose()
+        self.assertEqual(status, 0, found)
+        self.assertNotIn("by-hand", found)
 
     def test_openssl_binds_and_asks_for_async(self):
         status, found = self.diagnose("openssl")

@@ -171,7 +171,7 @@ class Site:
     def install_openssl_cnf(self, recipe):
         """The configuration by hand, with the provider that is not installed."""
         self.install(recipe, "/etc/asyncjob/openssl.cnf", {
-            "[offload_section]\n": "[offload_section]\nmodule = %s\n" % self.files.provider})
+            "/usr/local/lib/ossl-modules/offload.so": self.files.provider})
 
     def read(self, name):
         with open(self.path(name), errors="replace") as file:
