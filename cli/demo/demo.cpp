@@ -133,6 +133,7 @@ void run(const Options& options) {
 void add_demo(CLI::App& app, int& status) {
     CLI::App* const demo = app.add_subcommand(
         "demo", "Show what jobs do for a TLS server: in a table, and in a page with pictures");
+    demo->footer("Example: asyncjob demo --page page.html");
     const auto options = std::make_shared<Options>();
     demo->add_option("--page", options->page, "The HTML page to write")->capture_default_str();
     demo->add_option("--json", options->json, "Write all measurements to this file, too");
