@@ -6,6 +6,10 @@
 #ifndef ASYNCJOB_ERROR_HPP
 #define ASYNCJOB_ERROR_HPP
 
+#if __cplusplus < 201709L
+#error "asyncjob's C++ headers need C++20: compile with -std=c++20"
+#endif
+
 #include <cstddef>
 #include <new>
 #include <string>
