@@ -411,11 +411,11 @@ int asyncjob_dump(int fd);
  * was called. If that is the default, the process ends as ever, with the same core file. job is the
  * handle; stack the bytes that the job may use (the option stack_size), guard those of the guard
  * below; address is where the fault is (on s390x its page), at the instruction, and symbol the
- * function that has run out of stack, if it is exported (link programs with -rdynamic), else file
- * and offset, for addr2line. What is not known is "-": names, before glibc 2.35. One line says so
- * if the guard was reached by code that does not run at that stack's end: by a wrong pointer, that
- * is. Frames larger than the guard may step over it, without a fault: compile with
- * -fstack-clash-protection.
+ * function that has run out of stack, if it is exported (not static, and programs linked with
+ * -rdynamic), else file and offset, for addr2line. What is not known is "-": names, before
+ * glibc 2.35. One line says so if the guard was reached by code that does not run at that stack's
+ * end: by a wrong pointer, that is. Frames larger than the guard may step over it, without a fault:
+ * compile with -fstack-clash-protection.
  *
  * Other faults, and signals that are sent, go to the previous handler alone, with the same siginfo
  * and context. Its mask, SA_NODEFER, SA_RESETHAND and SA_RESTART stay in force; but it runs on the
