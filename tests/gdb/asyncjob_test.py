@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """tools/gdb/asyncjob.py in gdb: on a live process, on a core file of gcore and one of the kernel.
-Programs come in GDB and GDB_JOBS, the library in GDB_LIBRARY, the script in GDB_SCRIPT. Exit status 77: gdb
-is absent or may not trace here."""
+Programs come in GDB and GDB_JOBS, the library in GDB_LIBRARY, the script in GDB_SCRIPT. Exit status
+77: gdb is absent or may not trace here."""
 
 import os
 import re
@@ -25,6 +25,7 @@ STACKS = {
     "elsewhere": ["wait_for_long", "elsewhere_job"],
     "outer": ["enter_inner", "outer_job"],
 }
+PLACES = {"deepest": "deep", "often_job": "often", "wait_for_long": "elsewhere"}
 
 
 def gdb(folder, commands, *arguments, source=True, env=None):
@@ -76,8 +77,7 @@ class AsyncjobTest(unittest.TestCase):
         """The list, and the backtrace of each job but the running one."""
         listing, errors = gdb(self.folder, [*before, "info async-jobs"], *arguments)
         rows = job_lines(listing)
-        places = {"deepest": "deep", "often_job": "often", "wait_for_long": "elsewhere",
-                  "enter_inner": "outer", "-": "inner"}
+        places = {**PLACES, "enter_inner": "outer", "-": "inner"}
         self.assertEqual(sorted(rows), sorted(places), listing + errors)
         states = {places[place]: row[3] for place, row in rows.items()}
         self.assertEqual(states, {"deep": "paused", "often": "paused", "elsewhere": "paused",
@@ -96,6 +96,22 @@ class AsyncjobTest(unittest.TestCase):
                 self.assertEqual(errors.count("async-job"), 0, errors)
                 self.expect_stack(out.split("<<<\n")[1].split("[Inferior")[0], STACKS[name])
 
+    def expect_paused(self, arguments, before):
+        """The list and the backtraces where all jobs are paused and thread 1 is in no job."""
+        rows = self.paused_rows(arguments, before)
+        for place, name in PLACES.items():
+            out, errors = gdb(self.folder, [*before, "echo <<<\\n",
+                                            f"async-job {rows[place][1]} bt"], *arguments)
+            self.assertEqual(errors.count("async-job"), 0, errors)
+            self.expect_stack(out.split("<<<\n")[1].split("[Inferior")[0], STACKS[name])
+
+    def paused_rows(self, arguments, before):
+        listing, errors = gdb(self.folder, [*before, "info async-jobs"], *arguments)
+        rows = job_lines(listing)
+        self.assertEqual(sorted(rows), sorted(PLACES), listing + errors)
+        self.assertEqual({row[3] for row in rows.values()}, {"paused"}, listing)
+        return rows
+
     def test_live_process(self):
         self.expect_all(["--args", JOBS], self.stopped)
 
@@ -105,7 +121,7 @@ class AsyncjobTest(unittest.TestCase):
         self.assertIn("Saved corefile", out, errors)
         self.expect_all([JOBS, "jobs.core"], [])
 
-    def test_core_of_the_kernel(self):
+    def kernel_core(self, *arguments):
         with open("/proc/sys/kernel/core_pattern", encoding="ascii") as file:
             pattern = file.read().strip()
         if "/" in pattern or "|" in pattern or "%" in pattern:
@@ -113,12 +129,56 @@ class AsyncjobTest(unittest.TestCase):
         if resource.getrlimit(resource.RLIMIT_CORE)[1] != resource.RLIM_INFINITY:
             self.skipTest("core files are limited in size here (RLIMIT_CORE)")
         limit = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-        subprocess.run([JOBS, "abort"], cwd=self.folder, timeout=TIMEOUT, check=False,
+        subprocess.run([JOBS, *arguments], cwd=self.folder, timeout=TIMEOUT, check=False,
                        stdin=subprocess.DEVNULL,
                        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, limit))
         cores = [name for name in os.listdir(self.folder) if name.startswith(pattern)]
         self.assertEqual(len(cores), 1, os.listdir(self.folder))
-        self.expect_all([JOBS, cores[0]], [])
+        return cores[0]
+
+    def test_core_of_the_kernel(self):
+        self.expect_all([JOBS, self.kernel_core("abort")], [])
+
+    def test_stopped_in_main(self):
+        """Where gdb ends backtraces, unless told otherwise."""
+        out, errors = gdb(self.folder, ["run", "echo <<<\\n", "bt"], "--args", JOBS, "main")
+        self.assertEqual(functions(out.split("<<<\n")[1]), ["main"], out + errors)
+        self.expect_paused(["--args", JOBS, "main"], ["run"])
+
+    def test_core_of_gcore_in_main(self):
+        out, errors = gdb(self.folder, ["run", "gcore jobs.core"], "--args", JOBS, "main",
+                          "unguarded")
+        self.assertIn("Saved corefile", out, errors)
+        self.expect_paused([JOBS, "jobs.core"], [])
+
+    def test_core_of_the_kernel_in_main(self):
+        self.expect_paused([JOBS, self.kernel_core("main")], [])
+
+    def test_stopped_at_the_entry(self):
+        """As with jobs of libraries' constructors; and where gdb ends backtraces as well."""
+        self.paused_rows(["--args", JOBS, "main"], ["run", "set $pc = (long)&_start"])
+
+    def test_a_limit_is_for_the_job(self):
+        before = ["run", "set backtrace limit 2"]
+        rows = self.paused_rows(["--args", JOBS, "main"], before)
+        for option in ("", " full"):
+            out, errors = gdb(self.folder, [*before, "echo <<<\\n",
+                                            f"async-job {rows['deepest'][1]} bt{option}"],
+                              "--args", JOBS, "main")
+            self.assertEqual(functions(out.split("<<<\n")[1]), ["deepest", "deeper"], out + errors)
+
+    def test_settings_are_kept(self):
+        names = ("past-main", "past-entry", "limit")
+        for values in (("off", "off", "7"), ("on", "on", "unlimited"), ("off", "on", "unlimited")):
+            commands = [f"set backtrace {name} {value}" for name, value in zip(names, values)]
+            with self.subTest(values=values):
+                out, errors = gdb(self.folder, [
+                    *commands, *self.stopped, "info async-jobs", "async-job 1 bt", "async-job 5 bt",
+                    "python exec('with unwinder.on(all_jobs()[0]):\\n 1 / 0')",
+                    "echo <<<\\n", *(f"show backtrace {name}" for name in names)], "--args", JOBS)
+                shown = re.findall(r" is (\w+)\.$", out.split("<<<\n")[1], re.MULTILINE)
+                self.assertEqual(tuple(shown), values, out + errors)
+                self.assertIn("ZeroDivisionError", errors)
 
     def test_the_process_goes_on_unchanged(self):
         numbers = [f"async-job {number} bt full" for number in range(1, 6)]

@@ -4,7 +4,8 @@
  * paused more often, one on another thread, one that waits for a job it has entered, and that
  * one, running. All are as they shall be when stop_here() is reached.
  *
- * jobs [abort] [unguarded]: dies there; stacks without guards, whose memory gcore can read.
+ * jobs [abort] [main] [unguarded]: dies there; in main() itself, when there are only paused jobs, a
+ * signal stops or ends it; stacks without guards, whose memory gcore can read.
  */
 #include <asyncjob/async.h>
 #include <asyncjob/control.h>
@@ -22,7 +23,7 @@ static void check(int holds, const char* what) {
     }
 }
 
-static int aborts, is_unguarded;
+static int aborts, traps_in_main, is_unguarded;
 
 static void set_up_thread(void) {
     asyncjob_thread_options options;
@@ -113,6 +114,7 @@ static void* elsewhere(void* arg) {
 int main(int count, char** arguments) {
     for (int i = 1; i < count; ++i) {
         aborts |= strcmp(arguments[i], "abort") == 0;
+        traps_in_main |= strcmp(arguments[i], "main") == 0;
         is_unguarded |= strcmp(arguments[i], "unguarded") == 0;
     }
     set_up_thread();
@@ -132,6 +134,9 @@ int main(int count, char** arguments) {
         check(ASYNC_start_job(&often, NULL, &result, often_job, NULL, 0) == ASYNC_PAUSE, "often");
     check(ASYNC_start_job(&outer, NULL, &result, outer_job, NULL, 0) == ASYNC_FINISH && result == 6,
           "outer");
+
+    if (traps_in_main)
+        __asm__ volatile("int3");
 
     /* That gdb has looked must not have changed anything. */
     check(ASYNC_start_job(&deep_one, NULL, &result, deep_job, NULL, 0) == ASYNC_FINISH &&

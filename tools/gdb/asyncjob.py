@@ -164,6 +164,23 @@ class FrameId:
         self.pc = pc
 
 
+# gdb ends backtraces at main, at the program's entry and at a limit. The newest frame of a thread
+# may be of one of those functions, and here the job's frames come behind it.
+ENDS = {"backtrace past-main": "on", "backtrace past-entry": "on", "backtrace limit": "unlimited"}
+
+
+def show_parameter(name):
+    value = gdb.parameter(name)
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "unlimited" if value is None else str(value)
+
+
+def set_parameters(values):
+    for name, value in values.items():
+        gdb.execute("set %s %s" % (name, value), to_string=True)
+
+
 class JobUnwinder(gdb.unwinder.Unwinder):
     """Within `with`, the selected thread's newest frame has the job's as its caller."""
 
@@ -198,11 +215,14 @@ class JobUnwinder(gdb.unwinder.Unwinder):
         newest = gdb.newest_frame()
         self.sp = int(newest.read_register("rsp"))
         self.pc = int(newest.read_register("rip"))
+        self.ends = {name: show_parameter(name) for name in ENDS}
         self.slot = self.job.slot
+        set_parameters(ENDS)
         gdb.invalidate_cached_frames()
 
     def __exit__(self, *error):
         self.slot = None
+        set_parameters(self.ends)
         gdb.invalidate_cached_frames()
         self.thread.switch()
         frame = gdb.newest_frame()
@@ -307,6 +327,8 @@ N is the number that `info async-jobs` shows. Nothing in the process changes."""
                 before, first = frames_before_job()
                 if first is None:
                     raise gdb.GdbError("gdb finds no frame where job %d has left one." % number)
+                if unwinder.ends["backtrace limit"] != "unlimited":
+                    words.append(str(before + int(unwinder.ends["backtrace limit"])))
                 text = gdb.execute("backtrace " + " ".join(words[2:]), to_string=True)
         except gdb.MemoryError as error:
             raise gdb.GdbError("The frame of job %d cannot be read: %s" % (number, error))
