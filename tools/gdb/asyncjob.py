@@ -79,9 +79,10 @@ def list_heads():
     if not heads:
         if has_symbol("(long)&asyncjob_last_reason"):
             raise gdb.GdbError(
-                "libasyncjob has no debug information, by which jobs are found: build it with "
-                "-DCMAKE_BUILD_TYPE=RelWithDebInfo and install it unstripped, or give gdb its "
-                "separate debug symbols (symbol-file, debug-file-directory).")
+                "libasyncjob has no debug information with types (-g, not -g1), by which jobs "
+                "are found: build it with -DCMAKE_BUILD_TYPE=RelWithDebInfo and install it "
+                "unstripped, or give gdb its separate debug symbols (symbol-file, "
+                "debug-file-directory).")
         raise gdb.GdbError("libasyncjob is not loaded in this process.")
     backend = gdb.lookup_global_symbol("asyncjob::arch::backend")
     name = backend.value().string() if backend is not None else BACKEND
