@@ -96,7 +96,7 @@ bool find_among_running(const void* address, Guarded& guarded) {
         const Stack& stack = Job::of(name)->rest.stack;
         const std::uintptr_t above =
             reinterpret_cast<std::uintptr_t>(stack.low) - reinterpret_cast<std::uintptr_t>(address);
-        if (stack.slab != nullptr || above == 0 || above > guard_size)
+        if (stack.slab != nullptr || above == 0 || above > guard_size())
             continue;
         guarded = {name, stack.low, static_cast<std::size_t>(stack.high - stack.low), true};
         return true;
@@ -110,7 +110,7 @@ bool has_overflowed(const Guarded& guarded, std::uintptr_t stack_pointer) {
     const auto low = reinterpret_cast<std::uintptr_t>(guarded.low);
     if (stack_pointer >= low + arch::below_stack_pointer)
         return false;
-    return stack_pointer >= low - guard_size ||
+    return stack_pointer >= low - guard_size() ||
            (watched.thread != nullptr && *watched.thread->current == guarded.job);
 }
 
@@ -134,7 +134,7 @@ void report_overflow(const Guarded& guarded, const void* address, const arch::Fa
     if (guarded.is_users)
         what.text(" guard=-");
     else
-        what.text(" guard=").number(guard_size);
+        what.text(" guard=").number(guard_size());
     if (!write_place(what, address, place))
         return;
     Line advice;

@@ -45,7 +45,7 @@ struct Slab {
     [[nodiscard]] bool has_room() const { return given_back > 0 || cut < count; }
     [[nodiscard]] std::byte* slot(std::size_t index) const { return base + index * stride; }
     [[nodiscard]] std::size_t size() const { return count * stride; }
-    [[nodiscard]] std::size_t guard() const { return shape.is_guarded ? guard_size : 0; }
+    [[nodiscard]] std::size_t guard() const { return shape.is_guarded ? guard_size() : 0; }
     [[nodiscard]] std::byte* low(std::size_t index) const { return slot(index) + guard(); }
     [[nodiscard]] std::byte* high(std::size_t index) const;
 
@@ -122,33 +122,34 @@ void freeze_functions() {
 // a page for its size at the low end and a guard above that.
 void* own_allocate(std::size_t* size) {
     const std::size_t page = os::page_size();
-    if (size == nullptr || *size > std::numeric_limits<std::size_t>::max() - 2 * page - guard_size)
+    const std::size_t guard = guard_size();
+    if (size == nullptr || *size > std::numeric_limits<std::size_t>::max() - 2 * page - guard)
         return nullptr;
     const std::size_t usable = (*size + page - 1) / page * page;
-    const std::size_t whole = page + guard_size + usable;
+    const std::size_t whole = page + guard + usable;
     std::byte* const base = os::map(whole);
     if (base == nullptr)
         return nullptr;
-    if (os::guard(base + page, guard_size) == os::Guard::refused) {
+    if (os::guard(base + page, guard) == os::Guard::refused) {
         os::unmap(base, whole);
         return nullptr;
     }
     new (base) std::size_t(whole);
     *size = usable;
-    return base + page + guard_size;
+    return base + page + guard;
 }
 
 void own_release(void* address) {
     if (address == nullptr)
         return;
-    std::byte* const base = static_cast<std::byte*>(address) - guard_size - os::page_size();
+    std::byte* const base = static_cast<std::byte*>(address) - guard_size() - os::page_size();
     os::unmap(base, *reinterpret_cast<std::size_t*>(base));
 }
 
 // Not a power of two, else the parts that jobs use would share a few sets of the caches and of
 // the TLB.
 std::size_t stride_of(const StackShape& shape) {
-    return (shape.is_guarded ? guard_size : 0) + shape.usable + os::page_size();
+    return (shape.is_guarded ? guard_size() : 0) + round_stack_size(shape.usable) + os::page_size();
 }
 
 // Why a mapping of this size was refused.
@@ -232,6 +233,15 @@ void retire_left_over() {
 }
 
 }  // namespace
+
+std::size_t guard_size() noexcept {
+#if defined(__aarch64__)
+    constexpr std::size_t least = std::size_t{64} * 1024;
+#else
+    constexpr std::size_t least = std::size_t{32} * 1024;
+#endif
+    return std::max(least, os::page_size());
+}
 
 std::size_t round_stack_size(std::size_t bytes) noexcept {
     const std::size_t step = 2 * os::page_size();
@@ -322,12 +332,12 @@ Reason StackSource::guard_more(Slab& slab) noexcept {
     os::Range ranges[guards_at_once];
     const std::size_t count = std::min<std::size_t>(guards_at_once, slab.count - slab.guarded);
     for (std::size_t at = 0; at < count; ++at)
-        ranges[at] = {slab.slot(slab.guarded + at), guard_size};
+        ranges[at] = {slab.slot(slab.guarded + at), guard_size()};
     const std::size_t guarded = os::guard_many(ranges, count);
     slab.guarded += static_cast<std::uint32_t>(guarded);
     if (guarded > 0)
         return Reason::none;
-    if (os::guard(ranges[0].address, guard_size) == os::Guard::refused)
+    if (os::guard(ranges[0].address, guard_size()) == os::Guard::refused)
         return os::why_refused(0) == os::Shortage::mappings ? Reason::no_mappings
                                                             : Reason::no_guard;
     ++slab.guarded;

@@ -25,8 +25,9 @@
 
 namespace asyncjob {
 
-// Bytes of the guard: more than a page, so that few frames are large enough to step over it.
-inline constexpr std::size_t guard_size = std::size_t{32} * 1024;
+// Bytes of the guard, a page at least: so many that few frames are large enough to step over it, and
+// none that is probed as it grows (-fstack-clash-protection), which GCC for aarch64 does each 64 KiB.
+[[nodiscard]] std::size_t guard_size() noexcept;
 
 // What the stacks of a source are like.
 struct StackShape {
@@ -38,7 +39,7 @@ struct StackShape {
     [[nodiscard]] bool operator==(const StackShape&) const = default;
 
     // Of address space, without that page. It is what a user's allocation function is asked for.
-    [[nodiscard]] std::size_t with_guard() const { return usable + guard_size; }
+    [[nodiscard]] std::size_t with_guard() const { return usable + guard_size(); }
 };
 
 // To an even number of pages: with guard and header they are an odd one then, and stacks do not

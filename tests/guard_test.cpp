@@ -81,17 +81,37 @@ const std::byte* guard_of(ASYNC_JOB* handle) {
     return depth == 0 ? 0 : overflow(depth + 1) + frame[0];
 }
 
+// Touches the lowest part of its frame alone: what -fstack-clash-protection is for, by which this
+// file is compiled.
+template <std::size_t size>
+[[gnu::noinline]] int use_frame() {
+    volatile char frame[size];
+    frame[0] = 1;
+    return frame[0];
+}
+
+// Uses the calling job's stack down to its end, and then a frame of so many bytes.
+template <std::size_t size>
+[[gnu::noinline]] int overflow_by_frame(int depth) {
+    volatile char frame[512];
+    frame[0] = static_cast<char>(depth);
+    const auto* const here = reinterpret_cast<const std::byte*>(const_cast<char*>(frame));
+    const std::byte* const end = guard_of(ASYNC_get_current_job()) + os::page_size();
+    return here < end + 4 * kib ? use_frame<size>() : overflow_by_frame<size>(depth + 1) + frame[0];
+}
+
 constexpr int faulted_at_guard = 42;
-const std::byte* expected_guard = nullptr;
+const std::byte* expected_end = nullptr;  // of the guard
+std::size_t expected_size = 0;            // of its part
 
 void on_fault(int, siginfo_t* info, void*) {
     const auto* const address = static_cast<const std::byte*>(info->si_addr);
-    const bool at_guard = address >= expected_guard && address < expected_guard + os::page_size();
+    const bool at_guard = address >= expected_end - expected_size && address < expected_end;
     _exit(at_guard ? faulted_at_guard : 1);
 }
 
 // Ends the process with faulted_at_guard if the calling job's stack is guarded.
-void overflow_this_job() {
+void overflow_this_job(int (*by)(int) = overflow, std::size_t within = os::page_size()) {
     static std::byte signal_stack[64 * kib];
     const stack_t alternate{signal_stack, 0, sizeof(signal_stack)};
     EXPECT_EQ(sigaltstack(&alternate, nullptr), 0);
@@ -99,8 +119,9 @@ void overflow_this_job() {
     action.sa_sigaction = on_fault;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     EXPECT_EQ(sigaction(SIGSEGV, &action, nullptr), 0);
-    expected_guard = guard_of(ASYNC_get_current_job());
-    overflow(1);
+    expected_end = guard_of(ASYNC_get_current_job()) + os::page_size();
+    expected_size = within;
+    by(1);
 }
 
 // Paused jobs; each overflows when it is resumed, or just finishes.
@@ -154,7 +175,7 @@ std::string protection_at(const std::byte* address) {
         std::string protection;
         fields >> std::hex >> low >> dash >> high >> protection;
         const auto at = reinterpret_cast<std::uintptr_t>(address);
-        if (low <= at && at < high && high - low == asyncjob::guard_size)
+        if (low <= at && at < high && high - low == asyncjob::guard_size())
             return protection;
     }
     return "";
@@ -213,9 +234,25 @@ TEST_P(GuardBy, StopsAnOverflowOnTheFirstRunOfAJobMadeAhead) {
     EXPECT_TRUE(faults_at_guard([] {
         choose_method();
         EXPECT_EQ(ASYNC_init_thread(0, 3), 1);
-        TestJob job(overflow_this_job);
+        TestJob job([] { overflow_this_job(); });
         job.go();
     }));
+}
+
+TEST_P(GuardBy, StopsAFrameThatIsProbedAsItGrows) {
+#ifdef __riscv
+    GTEST_SKIP() << "GCC 12 takes -fstack-clash-protection on this CPU, and probes nothing";
+#endif
+    for (int (*const by)(int) : {overflow_by_frame<20 * kib>, overflow_by_frame<40 * kib>,
+                                 overflow_by_frame<60 * kib>, overflow_by_frame<200 * kib>}) {
+        EXPECT_TRUE(faults_at_guard([by] {
+            choose_method();
+            TestJob neighbour([] { ASYNC_pause_job(); });
+            EXPECT_EQ(neighbour.go(), ASYNC_PAUSE);
+            TestJob job([by] { overflow_this_job(by, asyncjob::guard_size()); });
+            job.go();
+        }));
+    }
 }
 
 TEST_P(GuardBy, EndsTheProgramThatHasNoHandlerBySigsegv) {
