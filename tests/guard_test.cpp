@@ -221,12 +221,19 @@ INSTANTIATE_TEST_SUITE_P(, GuardBy, testing::Values(os::Guard::marker, os::Guard
                          });
 
 TEST_P(GuardBy, StopsAnOverflowOfEachJob) {
-    for (const std::size_t victim : {0, 1, 4, 20}) {
-        EXPECT_TRUE(faults_at_guard([victim] {
-            choose_method();
-            OverflowingJobs jobs(21);
-            jobs.overflow(victim);
-        })) << victim;
+    for (const bool is_rounded : {false, true}) {
+        for (const std::size_t victim : {0, 1, 4, 20}) {
+            EXPECT_TRUE(faults_at_guard([=] {
+                choose_method();
+                if (is_rounded) {  // what it sets are sizes in whole pages
+                    asyncjob_thread_options options{};
+                    EXPECT_EQ(asyncjob_options_default(&options, sizeof options), 1);
+                    EXPECT_EQ(asyncjob_init_thread(&options), 1);
+                }
+                OverflowingJobs jobs(21);
+                jobs.overflow(victim);
+            })) << victim;
+        }
     }
 }
 
