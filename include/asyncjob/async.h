@@ -197,7 +197,7 @@ int ASYNC_is_capable(void);
  * args (aligned for any type), and runs func on the job's stack with a pointer to the copy;
  * args NULL passes NULL. The copy lives until func returns. ctx may be NULL; otherwise it must
  * live until the job has finished. The stack has 92 KiB or a little more, unless the allocator
- * functions say otherwise, and a guard of 32 KiB below it.
+ * functions say otherwise, and a guard below it: 32 KiB, on aarch64 64 KiB, a page at least.
  *
  * With *job the handle of a paused job of this thread, that job goes on behind its
  * ASYNC_pause_job(); ctx, func, args and size are ignored. job and ret are used in this

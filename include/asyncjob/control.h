@@ -89,9 +89,10 @@ typedef struct asyncjob_thread_options {
 
     /*
      * Bytes that a job's frames may use; 96 KiB by default. Rounded up to two pages. Only pages
-     * that are touched take memory; a guard and a page for the library's own come to it in
-     * address space. Where ASYNC_set_mem_functions() was called, that function decides: it is
-     * asked for this and 32 KiB for a guard of its own.
+     * that are touched take memory; a guard (32 KiB, on aarch64 64 KiB, and a page where pages are
+     * larger) and a page for the library's own come to it in address space. Where
+     * ASYNC_set_mem_functions() was called, that function decides: it is asked for this and the
+     * size of a guard for one of its own.
      */
     size_t stack_size;
 
@@ -105,7 +106,7 @@ typedef struct asyncjob_thread_options {
 
     /*
      * ASYNCJOB_GUARD_EACH, the default, or ASYNCJOB_GUARD_NONE, which saves a new job the time
-     * for its guard, about half a microsecond, and 32 KiB of address space. Without a guard a job
+     * for its guard, about half a microsecond, and its address space. Without a guard a job
      * whose frames need more than its stack destroys the frames of another job, or whatever else
      * is below, without a word: for code whose need of stack is known. Stacks of
      * ASYNC_set_mem_functions() have the guards that their function gives them.
@@ -430,8 +431,8 @@ int asyncjob_dump(int fd);
  * jobs already when this is called, and is not the caller, or that has lost its signal stack since
  * (to code that had one of its own for a while), gets it when it next makes a job or calls this:
  * until then an overflow there ends the process without a report. For a stack of
- * ASYNC_set_mem_functions() the 32 KiB below it count as its guard. With SIGSEGV blocked nothing is
- * reported, as the kernel ends the process.
+ * ASYNC_set_mem_functions() what a guard would take below it counts as its guard. With SIGSEGV
+ * blocked nothing is reported, as the kernel ends the process.
  *
  * Once in a process; further calls do nothing but give the calling thread its signal stack. It
  * cannot be undone. Without a call the same is done at the first use of jobs if the environment has
