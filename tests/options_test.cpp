@@ -355,14 +355,14 @@ TEST(Options, S17AUsersFunctionIsAskedForTheSizeAndDecides) {
     EXPECT_TRUE(passes_in_child([] {
         count_stacks();
         expect_jobs_work();
-        EXPECT_EQ(asked_for, 128 * kib);
+        EXPECT_EQ(asked_for, 96 * kib + guard_size);
         Options options = defaults();
         options.stack_size = mib;
         options.guard = ASYNCJOB_GUARD_NONE;
         set_thread(options);
         EXPECT_EQ(live_stacks, 0) << "idle jobs keep their old stacks";
         expect_jobs_work();
-        EXPECT_EQ(asked_for, mib + 32 * kib);
+        EXPECT_EQ(asked_for, mib + guard_size);
     }));
 }
 

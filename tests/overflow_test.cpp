@@ -34,7 +34,7 @@ TEST_F(Overflow, IsReportedWithJobSizesAndFunctionAndThenKillsAsEver) {
     EXPECT_TRUE(died_of_the_fault(ended));
     auto fields = overflow_of(ended, hex(shared->job));
     EXPECT_EQ(fields["stack"], std::to_string(96 * kib));
-    EXPECT_EQ(fields["guard"], std::to_string(32 * kib));
+    EXPECT_EQ(fields["guard"], std::to_string(guard_size));
     EXPECT_EQ(fields["thread"], std::to_string(shared->number));
     EXPECT_EQ(fields["symbol"].substr(0, 25), "overflow_test_recurses+0x") << ended.errors;
     const auto at = std::stoull(fields["at"], nullptr, 16);
@@ -243,7 +243,7 @@ TEST_F(Overflow, OfAStackOfTheUsersFunctionsNamesThem) {
     });
     EXPECT_TRUE(died_of_the_fault(ended));
     auto fields = overflow_of(ended, hex(shared->job));
-    EXPECT_EQ(fields["stack"], std::to_string(128 * kib));
+    EXPECT_EQ(fields["stack"], std::to_string(96 * kib + guard_size));
     EXPECT_EQ(fields["guard"], "-");
     EXPECT_NE(ended.errors.find("ASYNC_set_mem_functions()"), std::string::npos);
 }

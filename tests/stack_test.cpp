@@ -86,7 +86,7 @@ TEST(MemoryFunctions, S17ThatWereSetMakeAndFreeEachStack) {
         set_allocator();
         EXPECT_EQ(ASYNC_init_thread(0, 3), 1);
         EXPECT_EQ(allocator.allocations, 3);
-        EXPECT_EQ(allocator.asked, 128 * kib);
+        EXPECT_EQ(allocator.asked, 96 * kib + guard_size);
         run_a_job();
         EXPECT_EQ(allocator.allocations, 3);
         ASYNC_cleanup_thread();
@@ -306,7 +306,7 @@ TEST(OwnMemoryFunctions, S17CanBeWrapped) {
                       }),
                   1);
         run_a_job();
-        EXPECT_EQ(allocator.live.begin()->second, 512 * kib);
+        EXPECT_EQ(allocator.live.begin()->second, 4 * (96 * kib + guard_size));
         ASYNC_cleanup_thread();
         EXPECT_TRUE(allocator.live.empty());
     }));

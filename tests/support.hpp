@@ -121,4 +121,11 @@ struct Memory {
 inline constexpr std::size_t kib = 1024;
 inline constexpr std::size_t mib = 1024 * kib;
 
+// Bytes of a guard, as asyncjob_init_thread(3) says; where pages are smaller.
+#ifdef __aarch64__
+inline constexpr std::size_t guard_size = 64 * kib;
+#else
+inline constexpr std::size_t guard_size = 32 * kib;
+#endif
+
 }  // namespace test
