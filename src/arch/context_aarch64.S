@@ -138,11 +138,12 @@ ENTER(asyncjob_context_start)
         mov     x0, x3
         mov     x29, xzr
         mov     sp, x1
-        str     xzr, [sp, HAS_PAUSED - TOP_SIZE]!
         .cfi_remember_state
-        .cfi_def_cfa sp, TOP_SIZE
+        .cfi_def_cfa sp, 0
         .cfi_undefined x30
         .cfi_undefined x29
+        str     xzr, [sp, HAS_PAUSED - TOP_SIZE]!
+        .cfi_def_cfa_offset TOP_SIZE
         blr     x2
         mov     w1, w0
         mov     x0, x20

@@ -141,11 +141,11 @@ ENTER(asyncjob_context_start)
         mv      a0, a3
         li      s0, 0
         addi    sp, a1, -TOP_SIZE
-        sd      zero, HAS_PAUSED(sp)
         .cfi_remember_state
         .cfi_def_cfa sp, TOP_SIZE
         .cfi_undefined ra
         .cfi_undefined s0
+        sd      zero, HAS_PAUSED(sp)
         jalr    a2
         mv      a1, a0
         mv      a0, s1
