@@ -3,6 +3,7 @@
 // address of one and however many they are: the short ways of a switch look at them and at other
 // bits in one test.
 #include <cxxabi.h>
+#include <unwind.h>
 
 #include <cstdint>
 #include <vector>
@@ -16,6 +17,9 @@ namespace {
 struct Globals {
     std::uintptr_t caught;
     unsigned uncaught;
+#if defined(__ARM_EABI_UNWINDER__)  // by <unwind.h>
+    std::uintptr_t propagating = 0;
+#endif
 
     bool operator==(const Globals&) const = default;
 };
@@ -33,6 +37,10 @@ std::vector<Globals> cases() {
             all.push_back({std::uintptr_t{1} << bit | std::uintptr_t{1} << other, 0});
     for (int bit = 0; bit < 32; ++bit)
         all.push_back({0, 1U << bit});
+#if defined(__ARM_EABI_UNWINDER__)
+    for (int bit = 16; bit < address_bits; ++bit)
+        all.push_back({0, 0, std::uintptr_t{1} << bit});
+#endif
     return all;
 }
 

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <vector>
@@ -491,6 +492,48 @@ TEST(Exceptions, S16InFlightAreCountedForTheirSideOnly) {
     EXPECT_EQ(std::uncaught_exceptions(), 0) << "the job's reached its starter";
     EXPECT_EQ(job.go(), ASYNC_FINISH);
     EXPECT_EQ(std::uncaught_exceptions(), 0);
+}
+
+// A frame that an exception passes, and that only cleans up: on 32-bit Arm the runtime has a list
+// of what such frames are to go on with.
+struct AtEnd {
+    const std::function<void()>& clean_up;
+    ~AtEnd() { clean_up(); }
+};
+
+[[gnu::noinline]] void throw_past_clean_up(int thrown, const std::function<void()>& clean_up) {
+    const AtEnd at_end{clean_up};
+    throw thrown;
+}
+
+void expect_to_catch_own(int thrown, const std::function<void()>& clean_up) {
+    const int before = std::uncaught_exceptions();
+    try {
+        throw_past_clean_up(thrown, clean_up);
+    } catch (int caught) {
+        EXPECT_EQ(caught, thrown);
+    }
+    EXPECT_EQ(std::uncaught_exceptions(), before);
+}
+
+TEST(Exceptions, S16PassingFramesThatOnlyCleanUpBelongToTheirSide) {
+    constexpr int count = 4;
+    std::vector<std::unique_ptr<TestJob>> jobs;
+    for (int i = 0; i < count; ++i) {
+        jobs.push_back(std::make_unique<TestJob>([i] {
+            expect_to_catch_own(i, [] { ASYNC_pause_job(); });
+            expect_to_catch_own(
+                count + i, [i] { expect_to_catch_own(2 * count + i, [] { ASYNC_pause_job(); }); });
+        }));
+    }
+    const auto go = [&jobs](int i, int expected) { EXPECT_EQ(jobs[i]->go(), expected); };
+    for (int i = 0; i < count; ++i)
+        go(i, ASYNC_PAUSE);
+    for (const int i : {1, 3, 0, 2})  // and while the starter's passes one
+        expect_to_catch_own(-1, [&] { go(i, ASYNC_PAUSE); });
+    expect_to_catch_own(-2, [] {});
+    for (const int i : {0, 2, 3, 1})
+        go(i, ASYNC_FINISH);
 }
 
 TEST(Exceptions, S16ThrownAndCaughtInAJobWhileTheStarterHandlesOne) {
