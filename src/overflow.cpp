@@ -106,10 +106,13 @@ bool find_among_running(const void* address, Guarded& guarded) {
 
 // Whether the code that faulted runs on the guarded stack and has come to its end. A frame that is
 // larger than the guard has its stack pointer below.
-bool has_overflowed(const Guarded& guarded, std::uintptr_t stack_pointer) {
+bool has_overflowed(const Guarded& guarded, const void* address, std::uintptr_t stack_pointer) {
     const auto low = reinterpret_cast<std::uintptr_t>(guarded.low);
-    if (stack_pointer >= low + arch::below_stack_pointer)
-        return false;
+    if (stack_pointer >= low + arch::below_stack_pointer) {
+        const bool is_on_stack = stack_pointer - low < guarded.stack_size;
+        return is_on_stack &&
+               low - reinterpret_cast<std::uintptr_t>(address) <= arch::touched_ahead;
+    }
     return stack_pointer >= low - guard_size() ||
            (watched.thread != nullptr && *watched.thread->current == guarded.job);
 }
@@ -175,7 +178,7 @@ void report(const void* address, const void* context) {
     if (!find_in_slabs(address, guarded) && !find_among_running(address, guarded))
         return;
     const arch::FaultPlace place = arch::fault_place(context);
-    if (has_overflowed(guarded, place.stack_pointer))
+    if (has_overflowed(guarded, address, place.stack_pointer))
         report_overflow(guarded, address, place);
     else
         report_stray(guarded, address, place);

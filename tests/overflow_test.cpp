@@ -22,6 +22,8 @@ extern "C" __attribute__((visibility("default"))) void asyncjob_test_in_construc
     in_constructor();
 }
 
+extern "C" int overflow_test_probes(int depth);
+
 namespace test {
 namespace {
 
@@ -130,6 +132,20 @@ TEST_F(Overflow, ByFramesOfManyPagesIsOne) {
         TestJob job([] {
             shared->job = ASYNC_get_current_job();
             with_frames_of_many_pages(1);
+        });
+        job.go();
+    });
+    EXPECT_TRUE(died_of_the_fault(ended));
+    overflow_of(ended, hex(shared->job));
+}
+
+// The function is in a file of its own, for its option.
+TEST_F(Overflow, ByFramesThatAreProbedIsOne) {
+    const Ended ended = run([] {
+        install();
+        TestJob job([] {
+            shared->job = ASYNC_get_current_job();
+            overflow_test_probes(1);
         });
         job.go();
     });
@@ -384,6 +400,38 @@ TEST_F(Overflow, IsNotAWrongPointerToTheOwnGuardFarAboveIt) {
         TestJob job([] {
             shared->job = ASYNC_get_current_job();
             overflow_test_writes(ADDRESS_IN_GUARD);
+        });
+        job.go();
+    });
+    EXPECT_TRUE(died_of_the_fault(ended));
+    stray_access_to(ended, hex(shared->job));
+}
+
+// Where frames that are touched ahead of the stack pointer would fault. The other job's stack, made
+// before, is above, if that is how the system places mappings.
+TEST_F(Overflow, IsNotWhatAnotherJobDoesToTheEndOfTheGuard) {
+    static ASYNC_stack_alloc_fn allocate = nullptr;
+    static ASYNC_stack_free_fn release = nullptr;
+    static char* last_stack = nullptr;
+    const Ended ended = run([] {
+        ASYNC_get_mem_functions(&allocate, &release);
+        EXPECT_EQ(ASYNC_set_mem_functions(
+                      [](std::size_t* size) {
+                          void* const stack = allocate(size);
+                          last_stack = static_cast<char*>(stack);
+                          return stack;
+                      },
+                      [](void* stack) { release(stack); }),
+                  1);
+        install();
+        TestJob other([] {
+            ASYNC_pause_job();
+            overflow_test_writes(last_stack - 1);
+        });
+        EXPECT_EQ(other.go(), ASYNC_PAUSE);
+        TestJob job([&other] {
+            shared->job = ASYNC_get_current_job();
+            other.go();
         });
         job.go();
     });

@@ -55,4 +55,13 @@ inline constexpr std::size_t below_stack_pointer = std::size_t{33} * 1024;
 inline constexpr std::size_t below_stack_pointer = std::size_t{4} * 1024;
 #endif
 
+// How far below the end of the stack code faults that touches a frame page by page before it moves
+// the stack pointer, which may be anywhere above then; 0: the pointer moves with what is touched.
+// On 32-bit Arm GCC's -fstack-clash-protection goes ahead.
+#if defined(__arm__)
+inline constexpr std::size_t touched_ahead = std::size_t{4} * 1024;
+#else
+inline constexpr std::size_t touched_ahead = 0;
+#endif
+
 }  // namespace asyncjob::arch
