@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <unwind.h>
 
+#include <bit>
 #include <cerrno>
 #include <cfenv>
 #include <csignal>
@@ -208,6 +209,74 @@ TEST_F(Rounding, S16IsSharedByAThreadThatAsksForIt) {
     EXPECT_EQ(job.go(), ASYNC_FINISH);
     EXPECT_EQ(rounding(), FE_TONEAREST);
 }
+
+#if defined(__powerpc64__) && defined(_ARCH_PWR6)
+
+// The rounding of decimal numbers: in the half of the control word that the instruction of older
+// processors leaves as it is.
+constexpr unsigned decimal_bits = 32;
+
+std::uint64_t control_word() {
+    double word = 0;
+    asm volatile("mffs %0" : "=d"(word));
+    return std::bit_cast<std::uint64_t>(word);
+}
+
+int decimal_rounding() {
+    return static_cast<int>(control_word() >> decimal_bits & 7U);
+}
+
+void set_decimal_rounding(int mode) {
+    const std::uint64_t others = control_word() & ~(std::uint64_t{7} << decimal_bits);
+    const std::uint64_t word = others | static_cast<std::uint64_t>(mode) << decimal_bits;
+    asm volatile("mtfsf 255, %0, 1, 0" : : "d"(std::bit_cast<double>(word)));
+}
+
+class DecimalRounding : public testing::Test {
+  protected:
+    void SetUp() override { set_decimal_rounding(0); }
+    ~DecimalRounding() override { set_decimal_rounding(0); }
+};
+
+TEST_F(DecimalRounding, S16IsKeptForEachSide) {
+    set_decimal_rounding(1);
+    TestJob job([] {
+        EXPECT_EQ(decimal_rounding(), 1);
+        set_decimal_rounding(2);
+        ASYNC_pause_job();
+        EXPECT_EQ(decimal_rounding(), 2);
+        set_decimal_rounding(3);
+    });
+    EXPECT_EQ(job.go(), ASYNC_PAUSE);
+    EXPECT_EQ(decimal_rounding(), 1);
+    set_decimal_rounding(5);
+    EXPECT_EQ(job.go(), ASYNC_FINISH);
+    EXPECT_EQ(decimal_rounding(), 5);
+}
+
+TEST_F(DecimalRounding, S16OfAJobThatNeverPausesIsThatOfACall) {
+    TestJob job([] { set_decimal_rounding(5); });
+    EXPECT_EQ(job.go(), ASYNC_FINISH);
+    EXPECT_EQ(decimal_rounding(), 5);
+}
+
+TEST_F(DecimalRounding, S16IsSharedByAThreadThatAsksForIt) {
+    ASSERT_EQ(asyncjob_share_fp_mode(1), 0);
+    TestJob job([] {
+        set_decimal_rounding(2);
+        ASYNC_pause_job();
+        EXPECT_EQ(decimal_rounding(), 5);
+        set_decimal_rounding(3);
+    });
+    EXPECT_EQ(job.go(), ASYNC_PAUSE);
+    EXPECT_EQ(decimal_rounding(), 2);
+    set_decimal_rounding(5);
+    EXPECT_EQ(job.go(), ASYNC_FINISH);
+    EXPECT_EQ(decimal_rounding(), 3);
+    EXPECT_EQ(asyncjob_share_fp_mode(0), 1);
+}
+
+#endif  // powerpc64
 
 #if defined(__x86_64__)
 

@@ -81,6 +81,8 @@ ASYNCJOB_ONE_FP_WORD(std::uint64_t, "r", "mrs %0, fpcr", "msr fpcr, %0")
 ASYNCJOB_ONE_FP_WORD(std::uint32_t, "r", "vmrs %0, fpscr", "vmsr fpscr, %0")
 #elif defined(__riscv_flen)
 ASYNCJOB_ONE_FP_WORD(std::uint32_t, "r", "frcsr %0", "fscsr %0")
+#elif defined(__powerpc64__) && defined(_ARCH_PWR6)  // with the rounding of decimal numbers
+ASYNCJOB_ONE_FP_WORD(double, "f", "mffs %0", "mtfsf 255, %0, 1, 0")
 #elif defined(__powerpc64__)
 ASYNCJOB_ONE_FP_WORD(double, "f", "mffs %0", "mtfsf 255, %0")
 #elif defined(__s390x__)
