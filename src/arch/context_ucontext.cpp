@@ -3,8 +3,9 @@
 // holds the first one against. Contract: context.hpp.
 //
 // swapcontext() exchanges the signal mask, which belongs to the thread and must not change
-// (S16): each switch gives the other side the mask of this moment. That is one system call
-// more than swapcontext's own; a platform that minds wants assembly.
+// (S16): each switch gives the other side the mask of this moment. A handler may change the mask of
+// what it interrupts, so signals are blocked from there on, until swapcontext() sets that mask.
+// This is one system call more than swapcontext's own; a platform that minds wants assembly.
 //
 // Threads: as context.hpp. Next layer down: libc.
 #include <ucontext.h>
@@ -45,8 +46,14 @@ struct Side {
     void* ended;       // a fiber whose function has returned `value`
 };
 
+// Faults are let through: one that is blocked kills without its handler, and a stack may end here.
 void keep_signal_mask(Side& side) {
-    pthread_sigmask(SIG_BLOCK, nullptr, &side.context.uc_sigmask);
+    constexpr int faults[] = {SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
+    sigset_t most;
+    sigfillset(&most);
+    for (const int fault : faults)
+        sigdelset(&most, fault);
+    pthread_sigmask(SIG_BLOCK, &most, &side.context.uc_sigmask);
 }
 
 void tell(Side& side, int value, bool share) {

@@ -3,10 +3,12 @@
 // the processor's trap flag, one after every single instruction of starts, pauses, resumes and
 // ends. The handler runs on a stack of its own (SA_ONSTACK), or on that of whatever it interrupts,
 // a job's too; it uses registers, floating point and its stack, and makes the calls that handlers
-// may make. No switch may lose a register, a mode of floating point, or what is on a stack.
+// may make. No switch may lose a register, a mode of floating point, or what is on a stack; nor
+// what a handler does to the signal mask.
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/time.h>
+#include <ucontext.h>
 
 #include <cfenv>
 #include <csignal>
@@ -283,6 +285,58 @@ TEST_P(Signals, AfterEveryInstructionOfASwitchChangeNothing) {
     std::printf("%llu signals, %llu of them in jobs\n",
                 static_cast<unsigned long long>(signals.load()),
                 static_cast<unsigned long long>(signals_in_jobs.load()));
+}
+
+// What a handler makes of the mask of the code that it interrupts stays, wherever that is.
+std::atomic<bool> is_blocked = false;
+std::atomic<std::uint64_t> masks_lost = 0;
+
+void change_mask(int /*signal*/, siginfo_t* /*info*/, void* context) {
+    sigset_t& mask = static_cast<ucontext_t*>(context)->uc_sigmask;
+    if ((sigismember(&mask, SIGWINCH) == 1) != is_blocked)
+        ++masks_lost;
+    is_blocked = !is_blocked;
+    if (is_blocked)
+        sigaddset(&mask, SIGWINCH);
+    else
+        sigdelset(&mask, SIGWINCH);
+    ++signals;
+}
+
+// Its mask has SIGUSR1, which so comes at its end: after the same instruction, or when the code
+// that it has interrupted lets it come.
+void send(int /*signal*/) {
+    const int error_number = errno;
+    pthread_kill(pthread_self(), SIGUSR1);
+    errno = error_number;
+}
+
+TEST_P(Signals, AfterEveryInstructionOfASwitchChangeTheMask) {
+    if (memory_is_watched())
+        GTEST_SKIP() << "a tool's own instructions would be interrupted as well";
+    constexpr int steps = 3;
+    const std::vector<std::uint64_t> expected = expected_results(steps);
+    const SignalStack stack;
+    struct sigaction action {};
+    action.sa_sigaction = change_mask;
+    action.sa_flags = SA_SIGINFO | SA_RESTART | GetParam();
+    ASSERT_EQ(sigaction(SIGUSR1, &action, nullptr), 0);
+    action.sa_handler = send;
+    action.sa_flags = SA_RESTART | GetParam();
+    sigaddset(&action.sa_mask, SIGUSR1);
+    ASSERT_EQ(sigaction(SIGTRAP, &action, nullptr), 0);
+    is_blocked = false;
+    masks_lost = 0;
+    set_trap_flag(true);
+    const std::size_t right = run_jobs(steps, expected);
+    set_trap_flag(false);
+    sigset_t winch;
+    sigemptyset(&winch);
+    sigaddset(&winch, SIGWINCH);
+    pthread_sigmask(SIG_UNBLOCK, &winch, nullptr);
+    EXPECT_EQ(right, jobs_at_once);
+    EXPECT_EQ(masks_lost, 0U);
+    EXPECT_GT(signals, 5'000U);
 }
 #endif
 
