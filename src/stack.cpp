@@ -10,6 +10,7 @@
 #include <new>
 #include <utility>
 
+#include "arch/guard.hpp"
 #include "os/fork_lock.hpp"
 #include "os/memory.hpp"
 #include "sanitizer.hpp"
@@ -235,12 +236,7 @@ void retire_left_over() {
 }  // namespace
 
 std::size_t guard_size() noexcept {
-#if defined(__aarch64__)
-    constexpr std::size_t least = std::size_t{64} * 1024;
-#else
-    constexpr std::size_t least = std::size_t{32} * 1024;
-#endif
-    return std::max(least, os::page_size());
+    return std::max(arch::least_guard, os::page_size());
 }
 
 std::size_t round_stack_size(std::size_t bytes) noexcept {

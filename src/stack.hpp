@@ -25,8 +25,7 @@
 
 namespace asyncjob {
 
-// Bytes of the guard, a page at least: so many that few frames are large enough to step over it, and
-// none that is probed as it grows (-fstack-clash-protection), which GCC for aarch64 does each 64 KiB.
+// Bytes of the guard: arch::least_guard, a page at least.
 [[nodiscard]] std::size_t guard_size() noexcept;
 
 // What the stacks of a source are like.
