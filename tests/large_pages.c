@@ -20,10 +20,14 @@ static size_t whole_pages(size_t size) {
     return (size + PAGE - 1) / PAGE * PAGE;
 }
 
+static int is_whole(const void* address) {
+    return (uintptr_t)address % PAGE == 0;
+}
+
 /* As the kernel answers. */
-static int refused(const void* address) {
+static int refuse(void) {
     errno = EINVAL;
-    return (uintptr_t)address % PAGE != 0;
+    return -1;
 }
 
 long syscall(long number, ...) {
@@ -68,17 +72,17 @@ void* mmap(void* address, size_t size, int protection, int flags, int file, off_
 }
 
 int munmap(void* address, size_t size) {
-    return (int)syscall(SYS_munmap, address, refused(address) ? size : whole_pages(size));
+    return (int)syscall(SYS_munmap, address, is_whole(address) ? whole_pages(size) : size);
 }
 
 int mprotect(void* address, size_t size, int protection) {
-    return refused(address) ? -1
-                            : (int)syscall(SYS_mprotect, address, whole_pages(size), protection);
+    return is_whole(address) ? (int)syscall(SYS_mprotect, address, whole_pages(size), protection)
+                             : refuse();
 }
 
 int madvise(void* address, size_t size, int advice) {
     const int guard_install = 102;
-    if (refused(address) || advice == guard_install)
-        return -1;
+    if (!is_whole(address) || advice == guard_install)
+        return refuse();
     return (int)syscall(SYS_madvise, address, whole_pages(size), advice);
 }
