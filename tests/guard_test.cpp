@@ -69,9 +69,14 @@ os::Guard method_of_this_process() {
     return method;
 }
 
+// Where a job's guard ends and its stack begins.
+const std::byte* stack_of(ASYNC_JOB* handle) {
+    return asyncjob::Job::of(handle)->rest.stack.low;
+}
+
 // The page of a guard that an overflow meets first.
 const std::byte* guard_of(ASYNC_JOB* handle) {
-    return asyncjob::Job::of(handle)->rest.stack.low - os::page_size();
+    return stack_of(handle) - os::page_size();
 }
 
 // Uses the stack downwards in steps smaller than a page, until it ends.
@@ -97,8 +102,9 @@ template <std::size_t size>
     volatile char frame[512];
     frame[0] = static_cast<char>(depth);
     const auto* const here = reinterpret_cast<const std::byte*>(const_cast<char*>(frame));
-    const std::byte* const end = guard_of(ASYNC_get_current_job()) + os::page_size();
-    return here < end + 4 * kib ? use_frame<size>() : overflow_by_frame<size>(depth + 1) + frame[0];
+    if (here < stack_of(ASYNC_get_current_job()) + 4 * kib)
+        return use_frame<size>();
+    return overflow_by_frame<size>(depth + 1) + frame[0];
 }
 
 constexpr int faulted_at_guard = 42;
@@ -120,7 +126,7 @@ void overflow_this_job(int (*by)(int) = overflow, std::size_t within = os::page_
     action.sa_sigaction = on_fault;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     EXPECT_EQ(sigaction(SIGSEGV, &action, nullptr), 0);
-    expected_end = guard_of(ASYNC_get_current_job()) + os::page_size();
+    expected_end = stack_of(ASYNC_get_current_job());
     expected_size = within;
     by(1);
 }

@@ -127,30 +127,12 @@ int with_frames_of_many_pages(int depth) {
 }
 
 TEST_F(Overflow, ByFramesOfManyPagesIsOne) {
-    const Ended ended = run([] {
-        install();
-        TestJob job([] {
-            shared->job = ASYNC_get_current_job();
-            with_frames_of_many_pages(1);
-        });
-        job.go();
-    });
-    EXPECT_TRUE(died_of_the_fault(ended));
-    overflow_of(ended, hex(shared->job));
+    expect_overflow_by(with_frames_of_many_pages);
 }
 
 // The function is in a file of its own, for its option.
 TEST_F(Overflow, ByFramesThatAreProbedIsOne) {
-    const Ended ended = run([] {
-        install();
-        TestJob job([] {
-            shared->job = ASYNC_get_current_job();
-            overflow_test_probes(1);
-        });
-        job.go();
-    });
-    EXPECT_TRUE(died_of_the_fault(ended));
-    overflow_of(ended, hex(shared->job));
+    expect_overflow_by(overflow_test_probes);
 }
 
 // The stack pointer is below the guard when the frame is first written to, in its middle; a call

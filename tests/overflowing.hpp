@@ -219,6 +219,19 @@ class Overflow : public testing::Test {
             GTEST_SKIP() << "the tool takes the fault";
     }
     static void install() { EXPECT_EQ(asyncjob_install_overflow_handler(), 1); }
+    // Of a job by a function that calls itself until its stack ends.
+    static void expect_overflow_by(int (*recurse)(int depth)) {
+        const Ended ended = run([recurse] {
+            install();
+            TestJob job([recurse] {
+                shared->job = ASYNC_get_current_job();
+                recurse(1);
+            });
+            job.go();
+        });
+        EXPECT_TRUE(died_of_the_fault(ended));
+        overflow_of(ended, hex(shared->job));
+    }
 };
 
 }  // namespace test
